@@ -1,0 +1,1 @@
+//! Topics, one log, many cursors.
