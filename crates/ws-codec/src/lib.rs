@@ -12,6 +12,7 @@ mod encode;
 mod end;
 mod event;
 mod failure;
+pub mod handshake;
 mod header;
 mod limits;
 mod mask;
