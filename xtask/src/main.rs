@@ -6,6 +6,10 @@ use clap::Parser;
 
 mod bench;
 mod fuzz;
+mod test;
+mod tidy;
+mod tools;
+mod workspace;
 
 #[derive(Parser)]
 #[command(
@@ -17,11 +21,17 @@ enum Command {
     Bench(bench::Args),
     /// Run a fuzz target of one of the crates under libFuzzer
     Fuzz(fuzz::Args),
+    /// Run everything that must be true of a change
+    Test(test::Args),
+    /// Check what the compiler cannot see: dependency edges, layout, links, sizes
+    Tidy,
 }
 
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Tidy => tidy::run(),
     }
 }
