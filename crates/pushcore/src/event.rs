@@ -127,10 +127,6 @@ impl Event {
         &self.forms
     }
 
-    pub(crate) fn header(&self) -> &Arc<Header> {
-        &self.header
-    }
-
     pub(crate) fn tag(&self) -> Tag {
         self.tag
     }
@@ -389,6 +385,28 @@ impl NewEvent {
             idempotency: None,
             end: false,
         }
+    }
+
+    /// Bytes of its data and labels, which is what limits and retention count.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let labels = [
+            self.event_type.as_ref().map(EventType::as_str),
+            self.key.as_ref().map(Key::as_str),
+            self.content_type.as_ref().map(ContentType::as_str),
+        ];
+        self.data.len() + labels.into_iter().flatten().map(str::len).sum::<usize>()
+    }
+}
+
+impl From<NewEvent> for Content {
+    fn from(new: NewEvent) -> Content {
+        let (kind, key, mime) = (
+            new.event_type.as_ref(),
+            new.key.as_ref(),
+            new.content_type.as_ref(),
+        );
+        Content::new(new.data, kind, key, mime)
     }
 }
 
