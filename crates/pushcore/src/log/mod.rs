@@ -1,7 +1,9 @@
 //! The log: the events of all topics in one order, indexed by topic, within bounds.
 
+mod forgotten;
 pub(crate) mod past;
 mod retain;
+mod saved;
 pub(crate) mod topic;
 pub(crate) mod wildcard;
 
@@ -20,7 +22,9 @@ use crate::readers::Readers;
 use crate::timestamp::Timestamp;
 use crate::topic::Topic;
 use crate::trie::Trie;
-use topic::{Lost, TopicLog};
+use forgotten::Forgotten;
+pub(crate) use saved::{SavedEvent, SavedLog, SavedTopic};
+use topic::TopicLog;
 use wildcard::{Entry, Wildcard};
 
 /// The events of all topics in one order
@@ -45,7 +49,7 @@ pub(crate) struct Log {
     /// Counts changes of `trie`, so that topics know whether their list of wildcards is good
     wildcards_version: u64,
     /// What the topics that were forgotten had lost
-    pub(crate) forgotten: Lost,
+    pub(crate) forgotten: Forgotten,
     /// Heads at which this log was restored from a file: what is not known above one may be known up to it
     pub(crate) restored_at: Vec<u64>,
     /// What events, ends, indexes and topics without readers cost
@@ -123,7 +127,7 @@ impl Log {
             by_pattern: HashMap::new(),
             trie: Trie::default(),
             wildcards_version: 1,
-            forgotten: Lost::default(),
+            forgotten: Forgotten::default(),
             restored_at: Vec::new(),
             bytes: 0,
             events: 0,
@@ -197,7 +201,7 @@ impl Log {
             forms: self.forms.clone(),
         });
         let rule = u32::try_from(rule).expect("rules are written by people");
-        let new = TopicLog::new(header, rule, self.head, self.forgotten);
+        let new = TopicLog::new(header, rule, self.head, self.forgotten.of(topic));
         self.bytes += cost_of_topic(topic);
         let id =
             u32::try_from(self.topics.insert(new)).expect("topics cost memory, which is bounded");

@@ -234,7 +234,7 @@ impl Log {
             }
         }
         found.sort_unstable_by_key(|entry| entry.offset);
-        lost.merge(self.forgotten);
+        lost.merge(self.forgotten.of_all());
         self.bytes += found.len() * WILDCARD_ENTRY;
         let wildcard = &mut self.wildcards[id as usize];
         for entry in found.into_iter().rev() {

@@ -83,7 +83,7 @@ impl Log {
         }
         let gone = self.topics.remove(topic as usize);
         self.bytes -= cost_of_topic(&gone.header.topic);
-        self.forgotten.merge(gone.lost);
+        self.forgotten.add(&gone.header.topic, gone.lost);
         self.by_name.remove(&gone.header.topic);
         self.in_order.remove(&gone.header.topic);
     }
