@@ -5,6 +5,7 @@
 use clap::Parser;
 
 mod bench;
+mod conformance;
 mod fuzz;
 
 #[derive(Parser)]
@@ -15,6 +16,8 @@ mod fuzz;
 enum Command {
     /// Measure a crate beside its peers and the physical floors
     Bench(bench::Args),
+    /// Run other people's tests of a protocol we speak
+    Conformance(conformance::Args),
     /// Run a fuzz target of one of the crates under libFuzzer
     Fuzz(fuzz::Args),
 }
@@ -22,6 +25,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Bench(args) => bench::run(&args),
+        Command::Conformance(args) => conformance::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
     }
 }

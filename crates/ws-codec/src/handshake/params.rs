@@ -184,6 +184,20 @@ impl Deflate {
     }
 }
 
+impl From<DeflateConfig> for Deflate {
+    /// What two ends that want the same agree on: for those who settle it in another way than by a handshake.
+    fn from(config: DeflateConfig) -> Deflate {
+        Deflate {
+            server_no_context_takeover: config.server_no_context_takeover,
+            client_no_context_takeover: config.client_no_context_takeover,
+            server_max_window_bits: config.server_max_window_bits,
+            client_max_window_bits: config.client_max_window_bits,
+            names_server_bits: config.server_max_window_bits < MAX_BITS,
+            names_client_bits: config.client_max_window_bits < MAX_BITS,
+        }
+    }
+}
+
 impl fmt::Display for Deflate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(NAME)?;
