@@ -55,7 +55,6 @@ pub struct Connection {
     state: State,
     /// The peer was silent and has been asked for a sign of life
     pinged: bool,
-    role: Role,
     keys: Option<Box<MaskKeys>>,
     queue: Option<Box<Queue>>,
     #[cfg(feature = "deflate")]
@@ -69,9 +68,16 @@ pub struct Connection {
 }
 
 const _: () = assert!(
-    size_of::<Connection>() <= 256,
+    IDLE_BYTES <= 256,
     "an idle connection costs at most 256 bytes"
 );
+
+/// What an idle connection costs, with compression agreed on without context takeover
+#[cfg(feature = "deflate")]
+const IDLE_BYTES: usize =
+    size_of::<Connection>() + size_of::<Compressor>() + size_of::<crate::inflater::Inflater>();
+#[cfg(not(feature = "deflate"))]
+const IDLE_BYTES: usize = size_of::<Connection>();
 
 /// How far the closing handshake is (RFC 6455 section 7.1)
 ///
@@ -171,7 +177,6 @@ impl Connection {
             config,
             state: State::Open,
             pinged: false,
-            role,
             keys,
             queue: None,
             #[cfg(feature = "deflate")]
@@ -188,7 +193,7 @@ impl Connection {
     #[must_use]
     pub fn with_deflate(mut self, agreed: Deflate) -> Connection {
         self.decoder = self.decoder.with_compression(Compression::Deflate);
-        self.assembler = Assembler::new().with_deflate(self.role, &agreed, &self.config.limits);
+        self.assembler = Assembler::new().with_deflate(self.role(), &agreed, &self.config.limits);
         self.compressor = Some(Box::new(Compressor {
             agreed,
             deflater: None,
@@ -426,10 +431,12 @@ impl Connection {
             ..FrameHeader::whole(message.kind().opcode(), payload.len())
         };
         #[cfg(feature = "deflate")]
+        let role = self.role();
+        #[cfg(feature = "deflate")]
         if let Some(compressor) = &mut self.compressor
             && payload.len() >= self.config.compress_from
         {
-            let compressed = compressor.compress(self.role, payload);
+            let compressed = compressor.compress(role, payload);
             encode::encode_frame_into(
                 out,
                 FrameHeader {
@@ -484,7 +491,7 @@ impl Connection {
     /// Which end this is.
     #[must_use]
     pub fn role(&self) -> Role {
-        self.role
+        self.decoder.role()
     }
 
     fn queue(&mut self) -> &mut Queue {
@@ -501,7 +508,7 @@ impl Connection {
         let clean = matches!(self.ended(), Some(Ended::ByPeer(_) | Ended::ByUs(_)));
         if self.state == State::Leaving
             && self.queue.is_none()
-            && self.role == Role::Server
+            && self.role() == Role::Server
             && clean
         {
             self.state = State::Over;

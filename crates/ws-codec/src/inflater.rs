@@ -100,8 +100,9 @@ impl Inflater {
 
     /// "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the message."
     fn end_message(&mut self, sink: &mut Sink<'_>) -> Result<(), Failure> {
-        // A peer that ended its stream with the message left nothing to append to.
-        if !self.stream_ended {
+        // A peer that ended its stream with the message left nothing to append to. Nor did one that sent nothing at all, as zlib
+        // makes of an empty message after another.
+        if !self.stream_ended && self.taken != 0 {
             self.run(&[0x00, 0x00, 0xFF, 0xFF], sink)?;
             self.check_ended()?;
         }

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use ws_codec::{Config, Connection, Incoming, Limits, Message};
+use ws_codec::{Config, Connection, Ended, Incoming, Limits, Message};
 
 /// What both ends of a conformance run go by: every limit far above what the suite sends, so that what is seen is the protocol.
 pub(crate) fn config() -> Config {
@@ -56,14 +56,18 @@ pub(crate) fn drive(
             connection.poll_transmit(&mut out);
         }
         connection.poll_transmit(&mut out);
-        socket.write_all(&out)?;
+        if let Err(error) = socket.write_all(&out) {
+            return lost(connection, error);
+        }
         out.clear();
         if connection.is_finished() {
             return Ok(());
         }
         if connection.is_write_done() && !shut {
             shut = true;
-            socket.shutdown(Shutdown::Write)?;
+            if let Err(error) = socket.shutdown(Shutdown::Write) {
+                return lost(connection, error);
+            }
         }
         let patience = connection.poll_timeout().map(|due| {
             due.saturating_sub(clock.now())
@@ -85,12 +89,18 @@ pub(crate) fn drive(
                 connection.handle_timeout(clock.now());
                 0
             }
-            Err(error) => {
-                connection.handle_eof();
-                return Err(error);
-            }
+            Err(error) => return lost(connection, error),
         };
         input = &mut buffer[..read];
+    }
+}
+
+/// A broken socket is nobody's loss once the closing handshake is over.
+fn lost(connection: &mut Connection, error: io::Error) -> io::Result<()> {
+    connection.handle_eof();
+    match connection.ended() {
+        Some(Ended::Lost(_)) => Err(error),
+        _ => Ok(()),
     }
 }
 
