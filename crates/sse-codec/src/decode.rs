@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
 use core::time::Duration;
 
 use memchr::memchr;
@@ -68,7 +69,9 @@ pub struct Decoder {
 
     pub(crate) last_event_id: String,
     reconnection_time: Option<Duration>,
-    pub(crate) failed: Option<Oversized>,
+    /// The limit that was exceeded last
+    pub(crate) oversized: Option<Oversized>,
+    pub(crate) failed: bool,
 }
 
 /// How a stream ended
@@ -105,17 +108,22 @@ pub(crate) enum HandedOut {
     Comment,
 }
 
-/// What a line leads to
+/// What a line leads to; the rest of it is kept in the decoder
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Event,
-    /// In `held`
+    /// In `held`, or in the chunk
     Comment,
-    Retry(Duration),
-    Skipped(Oversized),
+    /// `reconnection_time`
+    Retry,
+    /// `oversized`
+    Skipped,
+    /// `oversized`
+    Failed,
 }
 
-pub(crate) type Stepped = Result<Option<Step>, Oversized>;
+/// On with the next line, or out with something for the user; one byte, as it is passed up for every line.
+pub(crate) type Flow = ControlFlow<Step>;
 
 impl Decoder {
     /// A decoder at the beginning of a stream, with the default [`Limits`].
@@ -146,7 +154,8 @@ impl Decoder {
             handed_out: HandedOut::Nothing,
             last_event_id: String::new(),
             reconnection_time: None,
-            failed: None,
+            oversized: None,
+            failed: false,
         }
     }
 
@@ -214,7 +223,7 @@ impl Decoder {
         self.id.clone_from(&self.last_event_id);
         self.id_changed = false;
         self.skipping = false;
-        self.failed = None;
+        self.failed = false;
         if line_lost || block_lost {
             End::Discarded
         } else {
@@ -266,7 +275,7 @@ impl Decoder {
     }
 
     /// Takes a part of a line that does not fit the chunk.
-    pub(crate) fn push_part(&mut self, part: &[u8]) -> Stepped {
+    pub(crate) fn push_part(&mut self, part: &[u8]) -> Flow {
         let room = self.limits.max_line.saturating_sub(self.line_len);
         if part.len() <= room {
             self.line_len += part.len();
@@ -274,10 +283,7 @@ impl Decoder {
         }
         self.line_len = self.limits.max_line;
         // What came first decides: the event may be too large before the line is too long.
-        let step = self.push_within_limit(&part[..room])?;
-        if step.is_some() {
-            return Ok(step);
-        }
+        self.push_within_limit(&part[..room])?;
         self.line = Line::Ignored;
         clear(&mut self.held);
         self.exceed(Oversized::Line {
@@ -285,18 +291,20 @@ impl Decoder {
         })
     }
 
-    fn push_within_limit(&mut self, part: &[u8]) -> Stepped {
+    fn push_within_limit(&mut self, part: &[u8]) -> Flow {
         match &mut self.line {
             Line::Start | Line::Head => {
                 self.line = Line::Head;
                 let (head, rest) = part.split_at(part.len().min(HEAD - self.held.len()));
                 self.held.extend_from_slice(head);
                 if self.held.len() < HEAD {
-                    return Ok(None);
+                    return CONTINUE;
                 }
-                match self.open_line()? {
-                    None if !rest.is_empty() => self.push_within_limit(rest),
-                    step => Ok(step),
+                self.open_line()?;
+                if rest.is_empty() {
+                    CONTINUE
+                } else {
+                    self.push_within_limit(rest)
                 }
             }
             Line::Data => self.push_data(part),
@@ -312,18 +320,18 @@ impl Decoder {
                 }
                 grow(&mut self.held, part.len(), max);
                 self.held.extend_from_slice(part);
-                Ok(None)
+                CONTINUE
             }
             Line::Retry(digits) => {
                 digits.push(part);
-                Ok(None)
+                CONTINUE
             }
-            Line::Ignored => Ok(None),
+            Line::Ignored => CONTINUE,
         }
     }
 
     /// Enough of the line is held to tell its field.
-    fn open_line(&mut self) -> Stepped {
+    fn open_line(&mut self) -> Flow {
         let mut head = [0; HEAD];
         head.copy_from_slice(&self.held);
         self.held.clear();
@@ -337,26 +345,23 @@ impl Decoder {
             Field::Comment | Field::Unknown => Line::Ignored,
         };
         if self.line == Line::Data && self.has_data {
-            let step = self.push_data(b"\n")?;
-            if step.is_some() {
-                return Ok(step);
-            }
+            self.push_data(b"\n")?;
         }
         self.push_within_limit(&head[start..])
     }
 
     /// The line that earlier chunks began is complete.
-    pub(crate) fn end_line(&mut self) -> Stepped {
+    pub(crate) fn end_line(&mut self) -> Flow {
         let line = self.line;
         self.line = Line::Start;
         self.line_len = 0;
         match line {
-            Line::Start | Line::Ignored => Ok(None),
+            Line::Start | Line::Ignored => CONTINUE,
             Line::Data => {
                 self.has_data = true;
-                Ok(None)
+                CONTINUE
             }
-            Line::Retry(digits) => Ok(self.set_retry(digits)),
+            Line::Retry(digits) => self.set_retry(digits),
             Line::Head => {
                 let (field, start) = classify(&self.held);
                 self.end_held(field, start)
@@ -365,11 +370,11 @@ impl Decoder {
         }
     }
 
-    fn end_held(&mut self, field: Field, start: usize) -> Stepped {
+    fn end_held(&mut self, field: Field, start: usize) -> Flow {
         if field == Field::Comment && self.comments {
             self.held.drain(..start);
             self.handed_out = HandedOut::Comment;
-            return Ok(Some(Step::Comment));
+            return ControlFlow::Break(Step::Comment);
         }
         let mut held = core::mem::take(&mut self.held);
         let step = self.field(field, &held[start..]);
@@ -379,7 +384,7 @@ impl Decoder {
     }
 
     /// Takes a field whose line is complete.
-    pub(crate) fn field(&mut self, field: Field, value: &[u8]) -> Stepped {
+    pub(crate) fn field(&mut self, field: Field, value: &[u8]) -> Flow {
         match field {
             Field::Data => self.push_data_line(value),
             Field::Id | Field::Event if value.len() > self.limits.max_id => {
@@ -393,33 +398,39 @@ impl Decoder {
                     set_text(&mut self.id, value);
                     self.id_changed = true;
                 }
-                Ok(None)
+                CONTINUE
             }
             Field::Event => {
                 set_text(&mut self.event_type, value);
-                Ok(None)
+                CONTINUE
             }
             Field::Retry => {
                 let mut digits = Digits::default();
                 digits.push(value);
-                Ok(self.set_retry(digits))
+                self.set_retry(digits)
             }
-            Field::Comment | Field::Unknown => Ok(None),
+            Field::Comment | Field::Unknown => CONTINUE,
         }
     }
 
-    fn set_retry(&mut self, digits: Digits) -> Option<Step> {
-        let retry = digits.finish()?.min(self.limits.max_retry);
-        self.reconnection_time = Some(retry);
-        self.retries.then_some(Step::Retry(retry))
+    fn set_retry(&mut self, digits: Digits) -> Flow {
+        let Some(retry) = digits.finish() else {
+            return CONTINUE;
+        };
+        self.reconnection_time = Some(retry.min(self.limits.max_retry));
+        if self.retries {
+            ControlFlow::Break(Step::Retry)
+        } else {
+            CONTINUE
+        }
     }
 
     /// "Append the field value to the data buffer, then append a single U+000A LINE FEED (LF) character"; we append
     /// it before the next line instead of removing the last one later.
     #[inline]
-    pub(crate) fn push_data_line(&mut self, value: &[u8]) -> Stepped {
+    pub(crate) fn push_data_line(&mut self, value: &[u8]) -> Flow {
         if self.skipping {
-            return Ok(None);
+            return CONTINUE;
         }
         if self.has_data {
             let len = value.len() + 1;
@@ -429,23 +440,23 @@ impl Decoder {
             grow(&mut self.data, len, self.limits.max_event);
             self.data.push(b'\n');
             self.data.extend_from_slice(value);
-            return Ok(None);
+            return CONTINUE;
         }
         self.has_data = true;
         self.push_data(value)
     }
 
-    pub(crate) fn push_data(&mut self, part: &[u8]) -> Stepped {
+    pub(crate) fn push_data(&mut self, part: &[u8]) -> Flow {
         if self.limits.max_event - self.data.len() < part.len() {
             return self.exceed_event();
         }
         grow(&mut self.data, part.len(), self.limits.max_event);
         self.data.extend_from_slice(part);
-        Ok(None)
+        CONTINUE
     }
 
     #[cold]
-    pub(crate) fn exceed_event(&mut self) -> Stepped {
+    pub(crate) fn exceed_event(&mut self) -> Flow {
         if self.line == Line::Data {
             self.line = Line::Ignored;
         }
@@ -455,25 +466,28 @@ impl Decoder {
     }
 
     #[cold]
-    fn exceed(&mut self, limit: Oversized) -> Stepped {
+    fn exceed(&mut self, limit: Oversized) -> Flow {
+        if self.skipping {
+            return CONTINUE;
+        }
+        self.oversized = Some(limit);
         match self.on_oversized {
             OnOversized::Stop => {
-                self.failed = Some(limit);
-                Err(limit)
+                self.failed = true;
+                ControlFlow::Break(Step::Failed)
             }
-            OnOversized::Skip if self.skipping => Ok(None),
             OnOversized::Skip => {
                 self.skipping = true;
                 self.has_data = false;
                 self.data.clear();
-                Ok(Some(Step::Skipped(limit)))
+                ControlFlow::Break(Step::Skipped)
             }
         }
     }
 
     /// A blank line: "Dispatch the event".
     #[inline]
-    pub(crate) fn dispatch(&mut self) -> Option<Step> {
+    pub(crate) fn dispatch(&mut self) -> Flow {
         // "Set the last event ID string of the event source to the value of the last event ID buffer."
         if self.id_changed {
             self.last_event_id.clone_from(&self.id);
@@ -484,10 +498,10 @@ impl Decoder {
         if !self.has_data {
             self.event_type.clear();
             self.skipping = false;
-            return None;
+            return CONTINUE;
         }
         self.handed_out = HandedOut::Event;
-        Some(Step::Event)
+        ControlFlow::Break(Step::Event)
     }
 
     /// Clears what [`Items`] lent to its user, at the next call.
@@ -518,6 +532,8 @@ impl Default for Decoder {
         Self::new()
     }
 }
+
+pub(crate) const CONTINUE: Flow = ControlFlow::Continue(());
 
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 const BOM_LEN: u8 = 3;

@@ -1,11 +1,11 @@
 //! The items in one chunk: the loop over its lines.
 
 use alloc::borrow::Cow;
-use core::ops::Range;
+use core::ops::{ControlFlow, Range};
 
 use memchr::{memchr, memchr2};
 
-use crate::decode::{Decoder, HandedOut, Line, Step, Stepped};
+use crate::decode::{CONTINUE, Decoder, Flow, HandedOut, Line, Step};
 use crate::event::{Event, Item};
 use crate::limits::Oversized;
 use crate::line::{Field, classify};
@@ -50,12 +50,16 @@ impl<'d, 'c> Items<'d, 'c> {
     /// # Errors
     /// If the stream exceeds a limit and the decoder is to stop there.
     pub fn next_item(&mut self) -> Result<Option<Item<'_>>, Oversized> {
-        let item = match self.advance()? {
-            None => return Ok(None),
-            Some(Step::Event) => Item::Event(self.event()),
-            Some(Step::Comment) => Item::Comment(self.comment()),
-            Some(Step::Retry(retry)) => Item::Retry(retry),
-            Some(Step::Skipped(limit)) => Item::Skipped(limit),
+        let ControlFlow::Break(step) = self.advance() else {
+            return Ok(None);
+        };
+        let decoder = &*self.decoder;
+        let item = match (step, decoder.oversized, decoder.reconnection_time()) {
+            (Step::Failed, Some(limit), _) => return Err(limit),
+            (Step::Skipped, Some(limit), _) => Item::Skipped(limit),
+            (Step::Retry, _, Some(retry)) => Item::Retry(retry),
+            (Step::Comment, ..) => Item::Comment(self.comment()),
+            _ => Item::Event(self.event()),
         };
         Ok(Some(item))
     }
@@ -122,45 +126,52 @@ impl<'d, 'c> Items<'d, 'c> {
     #[inline]
     fn advance_to_event(&mut self) -> Result<bool, Oversized> {
         loop {
-            match self.advance()? {
-                None => return Ok(false),
-                Some(Step::Event) => return Ok(true),
-                Some(_) => {}
+            match self.advance() {
+                ControlFlow::Continue(()) => return Ok(false),
+                ControlFlow::Break(Step::Event) => return Ok(true),
+                ControlFlow::Break(Step::Failed) => {
+                    return self.decoder.oversized.map_or(Ok(false), Err);
+                }
+                ControlFlow::Break(_) => {}
             }
         }
     }
 
+    /// Goes to the next item, or through the chunk.
     #[inline]
-    fn advance(&mut self) -> Stepped {
+    fn advance(&mut self) -> Flow {
         if self.decoder.handed_out != HandedOut::Nothing {
             self.decoder.forget_handed_out();
             self.lone = None;
         }
-        self.comment = None;
-        if let Some(limit) = self.decoder.failed {
-            return Err(limit);
+        if self.decoder.failed {
+            return ControlFlow::Break(Step::Failed);
         }
+        let flow = self.lines();
+        if flow != ControlFlow::Break(Step::Event) {
+            self.keep_lone();
+        }
+        flow
+    }
+
+    #[inline]
+    fn lines(&mut self) -> Flow {
         if self.decoder.line != Line::Start {
-            let step = self.rest_of_line()?;
-            if step.is_some() {
-                return Ok(step);
+            self.rest_of_line()?;
+        }
+        while let Some(first) = self.chunk.get(self.at) {
+            if *first == b'\n' {
+                self.at += 1;
+                self.blank_line()?;
+            } else {
+                self.line(*first)?;
             }
         }
-        while self.at < self.chunk.len() {
-            let step = self.line()?;
-            if step.is_some() {
-                if step != Some(Step::Event) {
-                    self.keep_lone();
-                }
-                return Ok(step);
-            }
-        }
-        self.keep_lone();
-        Ok(None)
+        CONTINUE
     }
 
     /// Goes on with a line that an earlier chunk began.
-    fn rest_of_line(&mut self) -> Stepped {
+    fn rest_of_line(&mut self) -> Flow {
         let rest = self.rest();
         match memchr2(b'\n', b'\r', rest) {
             None => {
@@ -168,49 +179,65 @@ impl<'d, 'c> Items<'d, 'c> {
                 self.decoder.push_part(rest)
             }
             Some(len) => {
-                let step = self.decoder.push_part(&rest[..len])?;
-                let end = self.at + len;
-                self.pass_line_end(end);
-                let ended = self.decoder.end_line()?;
-                Ok(step.or(ended))
+                let pushed = self.decoder.push_part(&rest[..len]);
+                self.pass_line_end(self.at + len);
+                let ended = self.decoder.end_line();
+                // A line that is oversized leads to nothing else.
+                pushed?;
+                ended
             }
         }
     }
 
     /// Takes in a line that begins in this chunk.
     #[inline]
-    fn line(&mut self) -> Stepped {
+    fn line(&mut self, first: u8) -> Flow {
         let start = self.at;
-        let Some(end) = self.find_line_end() else {
-            self.at = self.chunk.len();
-            self.keep_lone();
-            return self.decoder.push_part(&self.chunk[start..]);
+        // Data tends to be long, and everything else short.
+        let end = if first == b'd' {
+            self.find_line_end(|bytes| memchr(b'\n', bytes))
+        } else {
+            self.find_line_end(find_near_lf)
+        };
+        let Some(end) = end else {
+            return self.keep_part(start);
         };
         self.pass_line_end(end);
         let line = &self.chunk[start..end];
-        if line.is_empty() {
-            return Ok(self.blank_line());
-        }
         if line.len() > self.decoder.limits.max_line {
-            self.keep_lone();
-            let step = self.decoder.push_part(line)?;
-            let ended = self.decoder.end_line()?;
-            return Ok(step.or(ended));
+            return self.long_line(start..end);
+        }
+        if line.is_empty() {
+            return self.blank_line();
         }
         let (field, value) = classify(line);
         let value = start + value..end;
         match field {
             Field::Data => self.data_line(value),
-            Field::Comment if self.decoder.comments => {
-                self.comment = Some(value);
-                Ok(Some(Step::Comment))
-            }
+            Field::Comment | Field::Unknown => self.comment_line(field, value),
             field => self.decoder.field(field, &self.chunk[value]),
         }
     }
 
+    /// The chunk ends within a line.
+    #[cold]
+    fn keep_part(&mut self, start: usize) -> Flow {
+        self.at = self.chunk.len();
+        self.keep_lone();
+        self.decoder.push_part(&self.chunk[start..])
+    }
+
+    #[cold]
+    fn long_line(&mut self, range: Range<usize>) -> Flow {
+        self.keep_lone();
+        let pushed = self.decoder.push_part(&self.chunk[range]);
+        let ended = self.decoder.end_line();
+        pushed?;
+        ended
+    }
+
     #[inline]
-    fn data_line(&mut self, value: Range<usize>) -> Stepped {
+    fn data_line(&mut self, value: Range<usize>) -> Flow {
         if self.decoder.has_data || self.decoder.skipping {
             self.keep_lone();
             return self.decoder.push_data_line(&self.chunk[value]);
@@ -220,16 +247,23 @@ impl<'d, 'c> Items<'d, 'c> {
         }
         self.decoder.has_data = true;
         self.lone = Some(value);
-        Ok(None)
+        CONTINUE
     }
 
     #[inline]
-    fn blank_line(&mut self) -> Option<Step> {
-        let step = self.decoder.dispatch();
-        if step.is_none() {
-            self.lone = None;
+    fn comment_line(&mut self, field: Field, text: Range<usize>) -> Flow {
+        if field == Field::Comment && self.decoder.comments {
+            self.comment = Some(text);
+            return ControlFlow::Break(Step::Comment);
         }
-        step
+        CONTINUE
+    }
+
+    #[inline]
+    fn blank_line(&mut self) -> Flow {
+        self.decoder.dispatch()?;
+        self.lone = None;
+        CONTINUE
     }
 
     /// The block goes on in the decoder's buffer: with a second line of data, or in the next chunk.
@@ -239,25 +273,28 @@ impl<'d, 'c> Items<'d, 'c> {
             && !self.decoder.skipping
         {
             let kept = self.decoder.push_data(&self.chunk[range]);
-            debug_assert_eq!(kept, Ok(None), "its length was checked when it was found");
+            debug_assert_eq!(kept, CONTINUE, "its length was checked when it was found");
         }
     }
 
     #[inline]
-    fn find_line_end(&mut self) -> Option<usize> {
+    fn find_line_end(&mut self, find_lf: impl Fn(&[u8]) -> Option<usize>) -> Option<usize> {
         let start = self.at;
         let cr = match self.cr {
             Some(cr) => cr,
-            None => {
-                let found = memchr(b'\r', &self.chunk[start..]);
-                let cr = found.map_or(self.chunk.len(), |len| start + len);
-                *self.cr.insert(cr)
-            }
+            None => self.find_cr(),
         };
         match find_lf(&self.chunk[start..cr]) {
             Some(len) => Some(start + len),
             None => (cr < self.chunk.len()).then_some(cr),
         }
+    }
+
+    fn find_cr(&mut self) -> usize {
+        let found = memchr(b'\r', self.rest());
+        *self
+            .cr
+            .insert(found.map_or(self.chunk.len(), |len| self.at + len))
     }
 
     /// Goes behind the line end at `end`: LF, CR or CRLF.
@@ -284,11 +321,38 @@ fn event_type(decoder: &Decoder) -> &str {
     }
 }
 
-/// `memchr` with a short way for blank lines.
+/// `memchr` with a short way for short lines: sixteen bytes in one word.
 #[inline]
-fn find_lf(bytes: &[u8]) -> Option<usize> {
-    if bytes.first() == Some(&b'\n') {
-        return Some(0);
+fn find_near_lf(bytes: &[u8]) -> Option<usize> {
+    const ONES: u128 = u128::MAX / 0xff;
+    let Some((head, rest)) = bytes.split_first_chunk::<16>() else {
+        return memchr(b'\n', bytes);
+    };
+    let word = u128::from_le_bytes(*head) ^ (ONES * b'\n' as u128);
+    // The lowest bit that is left marks the first byte that is now zero; above it there may be false marks.
+    let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
+    if zeros != 0 {
+        return Some(zeros.trailing_zeros() as usize / 8);
     }
-    memchr(b'\n', bytes)
+    memchr(b'\n', rest).map(|at| at + 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_way_finds_what_memchr_finds() {
+        for len in 0..40 {
+            for first in 0..=len {
+                for second in first..=len {
+                    let mut bytes = [b'\x0b'; 41];
+                    bytes[first] = b'\n';
+                    bytes[second] = b'\n';
+                    let bytes = &bytes[..len];
+                    assert_eq!(find_near_lf(bytes), memchr(b'\n', bytes), "{bytes:?}");
+                }
+            }
+        }
+    }
 }
