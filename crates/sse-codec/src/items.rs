@@ -238,15 +238,38 @@ impl<'d, 'c> Items<'d, 'c> {
 
     #[inline]
     fn data_line(&mut self, value: Range<usize>) -> Flow {
-        if self.decoder.has_data || self.decoder.skipping {
+        if self.decoder.has_data {
             self.keep_lone();
-            return self.decoder.push_data_line(&self.chunk[value]);
+            // The byte before a value belongs to the name, the colon or the space: there is always one.
+            self.decoder
+                .push_next_line(&self.chunk[value.start - 1..value.end])?;
+            return self.more_data_lines();
+        }
+        if self.decoder.skipping {
+            return CONTINUE;
         }
         if value.len() > self.decoder.limits.max_event {
             return self.decoder.exceed_event();
         }
         self.decoder.has_data = true;
         self.lone = Some(value);
+        CONTINUE
+    }
+
+    /// Where two lines of data follow each other, more do: the same as [`line`](Self::line), with all that can differ
+    /// left to it.
+    fn more_data_lines(&mut self) -> Flow {
+        let text = &self.chunk[..self.cr.unwrap_or(0)];
+        let max = self.decoder.limits.max_line.saturating_sub(NAME.len());
+        while let Some(line) = text.get(self.at..)
+            && let Some(value) = line.strip_prefix(NAME)
+            && let Some(len) = memchr(b'\n', value)
+            && len <= max
+        {
+            let end = NAME.len() + len;
+            self.at += end + 1;
+            self.decoder.push_next_line(&line[NAME.len() - 1..end])?;
+        }
         CONTINUE
     }
 
@@ -320,6 +343,8 @@ fn event_type(decoder: &Decoder) -> &str {
         &decoder.event_type
     }
 }
+
+const NAME: &[u8] = b"data: ";
 
 /// `memchr` with a short way for short lines: sixteen bytes in one word.
 #[inline]

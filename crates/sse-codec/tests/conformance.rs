@@ -1,19 +1,10 @@
 //! The corpus, with every case whole, byte by byte and cut in two at every place.
 
+mod corpus;
 mod support;
 
-use serde_json::Value;
-use support::{Outcome, decode, naive};
-
-const CORPUS: &str = include_str!("corpus.txt");
-
-#[derive(Default)]
-struct Case {
-    name: String,
-    seed: String,
-    stream: Vec<u8>,
-    expect: Outcome,
-}
+use corpus::{Case, read_corpus};
+use support::{decode, naive};
 
 #[test]
 fn every_case_of_the_corpus_comes_out_as_the_standard_says() {
@@ -45,60 +36,4 @@ fn the_naive_twin_agrees_with_the_corpus() {
 fn check(case: &Case, how: &str, cuts: &[usize]) {
     let outcome = decode(&case.seed, &case.stream, cuts);
     assert_eq!(outcome, case.expect, "{}, {how}", case.name);
-}
-
-fn read_corpus() -> Vec<Case> {
-    let mut cases: Vec<Case> = Vec::new();
-    for line in CORPUS.lines() {
-        let Some((mark, rest)) = line.split_once(' ') else {
-            continue;
-        };
-        if mark == "==" {
-            cases.push(Case {
-                name: rest.to_owned(),
-                ..Case::default()
-            });
-            continue;
-        }
-        let Some(case) = cases.last_mut().filter(|_| mark != "#") else {
-            continue;
-        };
-        match mark {
-            "@" => {
-                case.seed = texts(rest).remove(0);
-                case.expect.last_event_id.clone_from(&case.seed);
-            }
-            "<" => case.stream.extend(texts(rest).concat().bytes()),
-            "<x" => case.stream.extend(rest.split(' ').map(hexadecimal)),
-            ">" => {
-                let [event_type, data, id] =
-                    <[String; 3]>::try_from(texts(rest)).expect("an event has three parts");
-                case.expect.events.push((event_type, data, id));
-            }
-            "=" => {
-                let after = values(rest);
-                case.expect.last_event_id = after[0].as_str().expect("an id").to_owned();
-                case.expect.retry = after[1].as_u64();
-                case.expect.discarded = after[2].as_bool().expect("true or false");
-            }
-            _ => panic!("a line that begins with {mark:?}"),
-        }
-    }
-    cases
-}
-
-fn values(rest: &str) -> Vec<Value> {
-    serde_json::Deserializer::from_str(rest)
-        .into_iter()
-        .collect::<Result<_, _>>()
-        .expect("JSON values, one after the other")
-}
-
-fn texts(rest: &str) -> Vec<String> {
-    let text = |value: Value| value.as_str().expect("a JSON string").to_owned();
-    values(rest).into_iter().map(text).collect()
-}
-
-fn hexadecimal(byte: &str) -> u8 {
-    u8::from_str_radix(byte, 16).expect("two hexadecimal digits")
 }
