@@ -128,7 +128,8 @@ impl Deflate {
                 Some(hint) => hint.unwrap_or(MAX_BITS).min(config.client_max_window_bits),
             },
             // "A server accepts an extension negotiation offer with this parameter by including [it]", even if it is 15.
-            names_server_bits: offered.server_max_window_bits.is_some() || config.server_max_window_bits < MAX_BITS,
+            names_server_bits: offered.server_max_window_bits.is_some()
+                || config.server_max_window_bits < MAX_BITS,
             names_client_bits: offered.client_max_window_bits.is_some(),
         })
     }
