@@ -79,8 +79,16 @@ fn verify(profile: &Profile, server: &Server, plan: &Plan) -> Result<u64> {
             continue;
         };
         ensure!(judge.lost == 0, "subscriber {index} lost {}", judge.lost);
-        ensure!(judge.repeated == 0, "subscriber {index} got {} twice or late", judge.repeated);
-        ensure!(judge.closed.is_none(), "subscriber {index} was closed with {:?}", judge.closed);
+        ensure!(
+            judge.repeated == 0,
+            "subscriber {index} got {} twice or late",
+            judge.repeated
+        );
+        ensure!(
+            judge.closed.is_none(),
+            "subscriber {index} was closed with {:?}",
+            judge.closed
+        );
     }
     Ok(fleet.received())
 }
@@ -102,7 +110,10 @@ pub(crate) fn interleave(
                 Ok(sample) => contender.row.push(&sample),
                 Err(error) => {
                     let note = format!("{error:#}; {}", contender.server.output());
-                    eprintln!("  {} fell out in round {round}: {note}", contender.profile.name);
+                    eprintln!(
+                        "  {} fell out in round {round}: {note}",
+                        contender.profile.name
+                    );
                     contender.row.note = Some(format!("fell out: {error:#}"));
                     contender.failed = true;
                 }

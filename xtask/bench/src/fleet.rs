@@ -33,7 +33,12 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Subscribers of one topic, live from now on.
-    pub(crate) fn fan_out(transport: Transport, subscribers: usize, size: usize, window: usize) -> Plan {
+    pub(crate) fn fan_out(
+        transport: Transport,
+        subscribers: usize,
+        size: usize,
+        window: usize,
+    ) -> Plan {
         Plan {
             transport,
             subscribers,
@@ -81,9 +86,9 @@ impl Fleet {
         plan: &Plan,
         judged: bool,
     ) -> Result<Fleet> {
-        let reader = profile
-            .reader(plan.transport)
-            .with_context(|| format!("{} does not speak {}", profile.name, plan.transport.name()))?;
+        let reader = profile.reader(plan.transport).with_context(|| {
+            format!("{} does not speak {}", profile.name, plan.transport.name())
+        })?;
         let mut fleet = Fleet {
             plan: plan.clone(),
             poller: Poller::new()?,
@@ -103,10 +108,20 @@ impl Fleet {
             let mut greetings = Vec::new();
             for index in from..to {
                 let socket = poller::dial(address, index)?;
-                let greeting = Greeting::begin(reader, plan, &socket, &address, &fleet.topics[index % plan.topics])?;
+                let greeting = Greeting::begin(
+                    reader,
+                    plan,
+                    &socket,
+                    &address,
+                    &fleet.topics[index % plan.topics],
+                )?;
                 fleet.poller.watch(&socket, index)?;
                 greetings.push(greeting);
-                fleet.subscribers.push(Subscriber { socket, seen: 0, judge: None });
+                fleet.subscribers.push(Subscriber {
+                    socket,
+                    seen: 0,
+                    judge: None,
+                });
             }
             fleet.greet(from, &mut greetings, judged)?;
         }
@@ -125,7 +140,14 @@ impl Fleet {
 
     fn open(&mut self, door: &Door, address: SocketAddr) -> Result<()> {
         let plan = &self.plan;
-        let publisher = Publisher::open(door, &self.topics[0], address, plan.window, plan.size, &self.poller)?;
+        let publisher = Publisher::open(
+            door,
+            &self.topics[0],
+            address,
+            plan.window,
+            plan.size,
+            &self.poller,
+        )?;
         self.publisher = Some(publisher);
         Ok(())
     }
@@ -135,8 +157,12 @@ impl Fleet {
         let deadline = Instant::now() + PATIENCE;
         let mut left = greetings.len();
         while left > 0 {
-            ensure!(Instant::now() < deadline, "{left} handshakes are not finished");
-            self.poller.wait(Wait::AtMost(Duration::from_millis(100)), &mut self.ready)?;
+            ensure!(
+                Instant::now() < deadline,
+                "{left} handshakes are not finished"
+            );
+            self.poller
+                .wait(Wait::AtMost(Duration::from_millis(100)), &mut self.ready)?;
             for token in std::mem::take(&mut self.ready) {
                 if token < from {
                     continue;
@@ -144,7 +170,9 @@ impl Fleet {
                 let subscriber = &mut self.subscribers[token];
                 let greeting = &mut greetings[token - from];
                 match poller::read(&subscriber.socket, &mut self.buffer) {
-                    Input::Bytes(len) if greeting.done => self.received += subscriber.take(&self.buffer[..len])?,
+                    Input::Bytes(len) if greeting.done => {
+                        self.received += subscriber.take(&self.buffer[..len])?;
+                    }
                     Input::Bytes(len) => {
                         greeting.held.extend_from_slice(&self.buffer[..len]);
                         let Some(head) = greeting.finish(&subscriber.socket)? else {
@@ -152,7 +180,11 @@ impl Fleet {
                         };
                         left -= 1;
                         if judged {
-                            subscriber.judge = Some(Box::new(Judge::new(self.plan.transport, head, self.plan.size)));
+                            subscriber.judge = Some(Box::new(Judge::new(
+                                self.plan.transport,
+                                head,
+                                self.plan.size,
+                            )));
                         }
                         let rest = std::mem::take(&mut greeting.held);
                         self.received += subscriber.take(&rest)?;
@@ -176,7 +208,10 @@ impl Fleet {
 
     /// Publishes `count` events, to one topic after the other.
     pub(crate) fn publish(&mut self, count: usize) -> Result<()> {
-        let publisher = self.publisher.as_mut().context("this fleet does not publish")?;
+        let publisher = self
+            .publisher
+            .as_mut()
+            .context("this fleet does not publish")?;
         let (topics, published, next) = (&self.topics, &mut self.published, &mut self.next_topic);
         publisher.publish((0..count).map(|_| {
             let topic = *next;
@@ -191,7 +226,11 @@ impl Fleet {
         let mut progress = (self.received, Instant::now());
         loop {
             if self.received >= due && self.publisher.as_ref().is_none_or(|p| !p.is_busy()) {
-                ensure!(self.received == due, "{} events too many", self.received - due);
+                ensure!(
+                    self.received == due,
+                    "{} events too many",
+                    self.received - due
+                );
                 return Ok(());
             }
             self.turn(Wait::Spin)?;
@@ -214,7 +253,10 @@ impl Fleet {
         self.poller.wait(wait, &mut ready)?;
         for &token in &ready {
             if token >= FIRST_TOKEN {
-                let publisher = self.publisher.as_mut().expect("its token was registered with it");
+                let publisher = self
+                    .publisher
+                    .as_mut()
+                    .expect("its token was registered with it");
                 publisher.handle_ready(token, &mut self.buffer)?;
                 continue;
             }
@@ -304,7 +346,13 @@ struct Greeting {
 }
 
 impl Greeting {
-    fn begin(reader: &Reader, plan: &Plan, socket: &OwnedFd, address: &SocketAddr, topic: &str) -> Result<Greeting> {
+    fn begin(
+        reader: &Reader,
+        plan: &Plan,
+        socket: &OwnedFd,
+        address: &SocketAddr,
+        topic: &str,
+    ) -> Result<Greeting> {
         let host = address.to_string();
         let path = reader.path.replace("{topic}", topic);
         let request = match plan.transport {
@@ -322,7 +370,11 @@ impl Greeting {
         };
         match plan.transport {
             Transport::Line => {
-                greeting.head = Some(wire::Head { status: 200, len: 0, body: wire::Body::Close });
+                greeting.head = Some(wire::Head {
+                    status: 200,
+                    len: 0,
+                    body: wire::Body::Close,
+                });
                 greeting.say_hello(socket)?;
             }
             _ => poller::write_all(socket, request.as_bytes())?,
@@ -348,7 +400,11 @@ impl Greeting {
             let Some(head) = wire::response_head(&self.held)? else {
                 return Ok(None);
             };
-            let wanted = if self.transport == Transport::Ws { 101 } else { 200 };
+            let wanted = if self.transport == Transport::Ws {
+                101
+            } else {
+                200
+            };
             ensure!(
                 head.status == wanted,
                 "a subscription was answered with {}: {}",

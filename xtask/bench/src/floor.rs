@@ -49,7 +49,9 @@ pub(crate) fn serve(listen: SocketAddr, mode: Mode) -> Result<()> {
     floor.poller.watch(&listener, LISTENER)?;
     let (mut ready, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
     loop {
-        floor.poller.wait(Wait::AtMost(std::time::Duration::from_secs(60)), &mut ready)?;
+        floor
+            .poller
+            .wait(Wait::AtMost(std::time::Duration::from_secs(60)), &mut ready)?;
         for &token in &ready {
             if token == LISTENER {
                 floor.accept_all(&listener)?;
@@ -115,7 +117,10 @@ impl Floor {
             }
         };
         let was = connection.role;
-        if connection.handle_input(&buffer[..len], &mut self.published).is_err() {
+        if connection
+            .handle_input(&buffer[..len], &mut self.published)
+            .is_err()
+        {
             self.close(slot);
             return Ok(());
         }
@@ -153,7 +158,10 @@ impl Floor {
             };
             self.numbered += 1;
             let topic = &mut self.by_name[index];
-            if topic.events.is_empty() && topic.joined_frames.is_empty() && topic.joined_stream.is_empty() {
+            if topic.events.is_empty()
+                && topic.joined_frames.is_empty()
+                && topic.joined_stream.is_empty()
+            {
                 touched.push(index);
             }
             if matches!(self.mode, Mode::Clone | Mode::Encode) {
@@ -182,7 +190,10 @@ impl Floor {
     fn flush(&mut self, index: usize) {
         let mut topic = std::mem::take(&mut self.by_name[index]);
         let mut cut = Vec::new();
-        for (slots, joined) in [(&topic.frames, &topic.joined_frames), (&topic.streams, &topic.joined_stream)] {
+        for (slots, joined) in [
+            (&topic.frames, &topic.joined_frames),
+            (&topic.streams, &topic.joined_stream),
+        ] {
             for &slot in slots {
                 let Some(connection) = &self.connections[slot] else {
                     continue;

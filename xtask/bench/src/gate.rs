@@ -99,7 +99,11 @@ impl Verdict {
                 && self.bound.at_least.is_none_or(|least| value >= least)
         };
         // The better quartile: three quarters of the rounds are on its worse side.
-        let better = if self.bound.at_most.is_some() { measured.low } else { measured.high };
+        let better = if self.bound.at_most.is_some() {
+            measured.low
+        } else {
+            measured.high
+        };
         if within(measured.median) {
             Standing::Reached
         } else if within(better) {
@@ -136,7 +140,11 @@ mod tests {
             at_most: Some(at_most),
             at_least: None,
         };
-        let verdict = Verdict { bound, measured: Spread::of(values), rounds: values.len() };
+        let verdict = Verdict {
+            bound,
+            measured: Spread::of(values),
+            rounds: values.len(),
+        };
         assert_eq!(verdict.standing(), expect);
     }
 

@@ -29,7 +29,10 @@ mod server;
 mod wire;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask bench server", about = "Measures push servers beside the bare send loop")]
+#[command(
+    name = "cargo xtask bench server",
+    about = "Measures push servers beside the bare send loop"
+)]
 struct Args {
     #[command(subcommand)]
     floor: Option<Floor>,
@@ -92,7 +95,8 @@ fn main() -> Result<()> {
         return floor::serve(listen, mode);
     }
     let root = workspace()?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let places = Places {
         root,
         target,
@@ -116,14 +120,28 @@ fn main() -> Result<()> {
     let chosen = choose(&args, &profiles, &places)?;
     let scenarios = select(&args)?;
     // A quick run is a check, not a publication.
-    let mut results = if args.quick { Results::default() } else { Results::read(&file)? };
+    let mut results = if args.quick {
+        Results::default()
+    } else {
+        Results::read(&file)?
+    };
     results.machine = report::machine();
     for profile in &chosen {
-        results.about.insert(profile.name.clone(), profile.about.clone());
+        results
+            .about
+            .insert(profile.name.clone(), profile.about.clone());
     }
     let effort = Effort {
-        rounds: if args.quick { args.rounds.min(6) } else { args.rounds },
-        slice: std::time::Duration::from_millis(if args.quick { args.slice.min(150) } else { args.slice }),
+        rounds: if args.quick {
+            args.rounds.min(6)
+        } else {
+            args.rounds
+        },
+        slice: std::time::Duration::from_millis(if args.quick {
+            args.slice.min(150)
+        } else {
+            args.slice
+        }),
         percent: if args.quick { 20 } else { 100 },
     };
     let mut measured = Results::default();
@@ -135,7 +153,9 @@ fn main() -> Result<()> {
         println!("\n{} ({})", scenario.title, scenario.name);
         let outcome = scenario.run(&profiles, &places, &effort)?;
         report::print(&outcome);
-        measured.outcomes.insert(scenario.name.clone(), outcome.clone());
+        measured
+            .outcomes
+            .insert(scenario.name.clone(), outcome.clone());
         results.outcomes.insert(scenario.name.clone(), outcome);
         if !args.quick {
             results.write(&file)?;
@@ -171,16 +191,24 @@ fn select(args: &Args) -> Result<Vec<Scenario>> {
     };
     let mut all = scenario::all();
     for name in wanted {
-        ensure!(all.iter().any(|s| s.name.starts_with(name.as_str())), "no scenario begins with {name:?}");
+        ensure!(
+            all.iter().any(|s| s.name.starts_with(name.as_str())),
+            "no scenario begins with {name:?}"
+        );
     }
-    all.retain(|s| wanted.is_empty() || wanted.iter().any(|name| s.name.starts_with(name.as_str())));
+    all.retain(|s| {
+        wanted.is_empty() || wanted.iter().any(|name| s.name.starts_with(name.as_str()))
+    });
     Ok(all)
 }
 
 /// The servers to measure, built and present.
 fn choose(args: &Args, profiles: &[Profile], places: &Places) -> Result<Vec<Profile>> {
     for name in &args.servers {
-        ensure!(profiles.iter().any(|p| p.name == *name), "no profile is called {name:?}");
+        ensure!(
+            profiles.iter().any(|p| p.name == *name),
+            "no profile is called {name:?}"
+        );
     }
     let mut chosen = Vec::new();
     for profile in profiles {
@@ -196,9 +224,14 @@ fn choose(args: &Args, profiles: &[Profile], places: &Places) -> Result<Vec<Prof
         }
         if let Some(need) = profile.missing(|n| places.fill(n)) {
             match &profile.install {
-                Some(install) if args.install => server::shell(&places.fill(install), &places.root)?,
+                Some(install) if args.install => {
+                    server::shell(&places.fill(install), &places.root)?;
+                }
                 Some(install) => {
-                    println!("{} is skipped: {need} is missing; --install runs: {install}", profile.name);
+                    println!(
+                        "{} is skipped: {need} is missing; --install runs: {install}",
+                        profile.name
+                    );
                     continue;
                 }
                 None => {
@@ -220,15 +253,30 @@ fn choose(args: &Args, profiles: &[Profile], places: &Places) -> Result<Vec<Prof
 
 /// Those that suit a scenario and fit into the limit of open files together.
 fn contestants(scenario: &Scenario, chosen: &[Profile]) -> Vec<Profile> {
-    let mut suited: Vec<Profile> = chosen.iter().filter(|p| scenario.suits(p)).cloned().collect();
+    let mut suited: Vec<Profile> = chosen
+        .iter()
+        .filter(|p| scenario.suits(p))
+        .cloned()
+        .collect();
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let open = usize::try_from(limit.current.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-    let room = open.saturating_sub(500).checked_div(scenario.connections()).unwrap_or(usize::MAX);
+    let room = open
+        .saturating_sub(500)
+        .checked_div(scenario.connections())
+        .unwrap_or(usize::MAX);
     if suited.len() > room {
         const FIRST: [&str; 4] = ["floor", "pushserver", "floor-batch", "nchan"];
-        suited.sort_by_key(|p| FIRST.iter().position(|f| *f == p.name).unwrap_or(FIRST.len()));
+        suited.sort_by_key(|p| {
+            FIRST
+                .iter()
+                .position(|f| *f == p.name)
+                .unwrap_or(FIRST.len())
+        });
         for left_out in suited.drain(room..) {
-            println!("{} is left out of {}: only {open} files may be open", left_out.name, scenario.name);
+            println!(
+                "{} is left out of {}: only {open} files may be open",
+                left_out.name, scenario.name
+            );
         }
     }
     suited
@@ -237,24 +285,46 @@ fn contestants(scenario: &Scenario, chosen: &[Profile]) -> Vec<Profile> {
 /// Shows that a copy for each subscriber and a write for each event are found.
 fn planted(profiles: &[Profile], places: &Places) -> Result<()> {
     let named = |names: &[&str]| -> Vec<Profile> {
-        let found = names.iter().filter_map(|name| profiles.iter().find(|p| p.name == *name));
+        let found = names
+            .iter()
+            .filter_map(|name| profiles.iter().find(|p| p.name == *name));
         found.cloned().collect()
     };
     let servers = named(&["floor-batch", "floor", "floor-clone", "floor-encode"]);
     let scenarios = scenario::all();
-    let counted = scenarios.iter().find(|s| s.name == "counted-ws-w16").context("it is in the list")?;
-    let effort = Effort { rounds: 10, slice: std::time::Duration::from_millis(150), percent: 100 };
+    let counted = scenarios
+        .iter()
+        .find(|s| s.name == "counted-ws-w16")
+        .context("it is in the list")?;
+    let effort = Effort {
+        rounds: 10,
+        slice: std::time::Duration::from_millis(150),
+        percent: 100,
+    };
     let counts = counted.run(&servers, places, &effort)?;
     report::print(&counts);
-    let fan_out = scenarios.iter().find(|s| s.name == "ws-1000-128-w16").context("it is in the list")?;
+    let fan_out = scenarios
+        .iter()
+        .find(|s| s.name == "ws-1000-128-w16")
+        .context("it is in the list")?;
     let times = fan_out.run(&servers, places, &effort)?;
     report::print(&times);
     let mut found = 0;
     for (mistake, server, outcome, metric) in [
         ("a write for each event", "floor", &times, "cpu"),
         ("a write for each event", "floor", &counts, "syscalls"),
-        ("a copy for each subscriber", "floor-clone", &counts, "instructions"),
-        ("an encoding for each subscriber", "floor-encode", &counts, "instructions"),
+        (
+            "a copy for each subscriber",
+            "floor-clone",
+            &counts,
+            "instructions",
+        ),
+        (
+            "an encoding for each subscriber",
+            "floor-encode",
+            &counts,
+            "instructions",
+        ),
     ] {
         let bound = gate::Bound {
             scenario: "planted".to_owned(),
@@ -265,11 +335,16 @@ fn planted(profiles: &[Profile], places: &Places) -> Result<()> {
             at_least: None,
         };
         let mut results = Results::default();
-        results.outcomes.insert("planted".to_owned(), outcome.clone());
+        results
+            .outcomes
+            .insert("planted".to_owned(), outcome.clone());
         let verdict = gate::judge(&[bound], &results).remove(0);
         let is_found = verdict.standing() == gate::Standing::Missed;
         let ratio = verdict.measured.map_or(f64::NAN, |m| m.median);
-        println!("{mistake}: {metric} {ratio:.2} x, {}", if is_found { "found" } else { "NOT FOUND" });
+        println!(
+            "{mistake}: {metric} {ratio:.2} x, {}",
+            if is_found { "found" } else { "NOT FOUND" }
+        );
         found += usize::from(is_found);
     }
     ensure!(found == 4, "the gate misses a planted mistake");
@@ -293,6 +368,8 @@ fn list(profiles: &[Profile], places: &Places) -> Result<()> {
 /// The directory above that holds the workspace.
 fn workspace() -> Result<PathBuf> {
     let start = std::env::current_dir()?;
-    let found = start.ancestors().find(|dir| dir.join("xtask/bench/profiles").is_dir());
+    let found = start
+        .ancestors()
+        .find(|dir| dir.join("xtask/bench/profiles").is_dir());
     Ok(found.context("run this inside the workspace")?.to_owned())
 }

@@ -8,11 +8,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, recv, send, socket_with, sockopt,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, recv, send,
+    socket_with, sockopt,
 };
 
 /// The sockets of one fleet or one server, by the tokens they were added with.
@@ -41,7 +42,12 @@ impl Poller {
 
     /// Watches a socket for input.
     pub(crate) fn watch(&self, socket: impl AsFd, token: usize) -> Result<()> {
-        epoll::add(&self.epoll, socket, EventData::new_u64(token as u64), EventFlags::IN)?;
+        epoll::add(
+            &self.epoll,
+            socket,
+            EventData::new_u64(token as u64),
+            EventFlags::IN,
+        )?;
         Ok(())
     }
 
@@ -63,7 +69,11 @@ impl Poller {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        ready.extend(self.events.iter().map(|e| usize::try_from(e.data.u64()).expect("tokens are usize")));
+        ready.extend(
+            self.events
+                .iter()
+                .map(|e| usize::try_from(e.data.u64()).expect("tokens are usize")),
+        );
         Ok(())
     }
 }
@@ -73,10 +83,18 @@ impl Poller {
 /// An address has 28,000 ports; spread over several, tens of thousands of connections find theirs. Closing sends
 /// a reset, so that a run leaves no ports behind in TIME_WAIT.
 pub(crate) fn dial(to: SocketAddr, index: usize) -> Result<OwnedFd> {
-    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-        .context("the limit of open files is too low for this many connections")?;
+    let socket = socket_with(
+        AddressFamily::INET,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .context("the limit of open files is too low for this many connections")?;
     let host = 2 + u8::try_from(index % 16).expect("a remainder below 16");
-    bind(&socket, &SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)), 0))?;
+    bind(
+        &socket,
+        &SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host)), 0),
+    )?;
     sockopt::set_tcp_nodelay(&socket, true)?;
     sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
     connect(&socket, &to).with_context(|| format!("{to} does not accept"))?;

@@ -146,7 +146,9 @@ impl Profile {
 
     /// The cheapest way to publish that can reach any topic.
     pub(crate) fn cheapest_door(&self, topics: usize) -> Result<&Door> {
-        let any_topic = |door: &&Door| topics == 1 || !door.path.contains("{topic}") || door.by == Carrier::Post;
+        let any_topic = |door: &&Door| {
+            topics == 1 || !door.path.contains("{topic}") || door.by == Carrier::Post
+        };
         ["ws", "line", "batch", "post"]
             .iter()
             .filter_map(|name| self.publish.get(*name))
@@ -157,7 +159,10 @@ impl Profile {
 
     /// What is missing to run it here.
     pub(crate) fn missing(&self, fill: impl Fn(&str) -> String) -> Option<String> {
-        self.needs.iter().map(|n| fill(n)).find(|need| !present(need))
+        self.needs
+            .iter()
+            .map(|n| fill(n))
+            .find(|need| !present(need))
     }
 }
 
@@ -168,7 +173,9 @@ fn present(need: &str) -> bool {
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/sbin", "/sbin"].map(Into::into);
-    std::env::split_paths(&path).chain(system).any(|dir| dir.join(need).exists())
+    std::env::split_paths(&path)
+        .chain(system)
+        .any(|dir| dir.join(need).exists())
 }
 
 /// Reads every profile of a directory, in the order of their file names.

@@ -54,7 +54,9 @@ impl Publisher {
                 let request = wire::upgrade_request(&path, &host, door.protocol.as_deref());
                 poller::write_all(&socket, request.as_bytes())?;
                 await_input(&socket, |held| match wire::response_head(held)? {
-                    Some(head) if head.status != 101 => bail!("a publisher's handshake was answered with {}", head.status),
+                    Some(head) if head.status != 101 => {
+                        bail!("a publisher's handshake was answered with {}", head.status)
+                    }
                     head => Ok(head.is_some()),
                 })?;
             }
@@ -67,7 +69,9 @@ impl Publisher {
                 poller::write_all(&socket, &bytes)?;
             }
             if let Some(expect) = &door.expect {
-                await_input(&socket, |held| Ok(memchr::memmem::find(held, expect.as_bytes()).is_some()))?;
+                await_input(&socket, |held| {
+                    Ok(memchr::memmem::find(held, expect.as_bytes()).is_some())
+                })?;
             }
             poller.watch(&socket, FIRST_TOKEN + index)?;
             lanes.push(Lane {
@@ -90,14 +94,21 @@ impl Publisher {
     }
 
     /// Publishes these events, given as topic and number, in as few writes as the door allows.
-    pub(crate) fn publish<'a>(&mut self, events: impl Iterator<Item = (&'a str, u64)>) -> Result<()> {
+    pub(crate) fn publish<'a>(
+        &mut self,
+        events: impl Iterator<Item = (&'a str, u64)>,
+    ) -> Result<()> {
         self.bytes.clear();
         self.body.clear();
         for (topic, seq) in events {
             self.event.clear();
             wire::push_data(&mut self.event, seq, self.size);
             let data = std::str::from_utf8(&self.event).expect("event data is ASCII");
-            let text = self.door.event.replace("{topic}", topic).replace("{data}", data);
+            let text = self
+                .door
+                .event
+                .replace("{topic}", topic)
+                .replace("{data}", data);
             match self.door.by {
                 Carrier::Ws => wire::push_frame(&mut self.bytes, text.as_bytes()),
                 Carrier::Line => self.bytes.extend_from_slice(text.as_bytes()),
@@ -185,9 +196,8 @@ fn whole_response(input: &[u8]) -> Result<Option<usize>> {
     );
     Ok(match head.body {
         Body::Length(len) => (input.len() >= head.len + len).then_some(head.len + len),
-        Body::Chunked => {
-            memchr::memmem::find(&input[head.len - 2..], b"\r\n0\r\n\r\n").map(|at| head.len + at + 5)
-        }
+        Body::Chunked => memchr::memmem::find(&input[head.len - 2..], b"\r\n0\r\n\r\n")
+            .map(|at| head.len + at + 5),
         Body::Close => Some(input.len()),
     })
 }

@@ -43,7 +43,11 @@ pub(crate) const METRICS: [Metric; 17] = [
 ];
 
 const fn metric(name: &'static str, title: &'static str, compared: bool) -> Metric {
-    Metric { name, title, compared }
+    Metric {
+        name,
+        title,
+        compared,
+    }
 }
 
 /// Prints a scenario's table.
@@ -56,7 +60,10 @@ pub(crate) fn print(outcome: &Outcome) {
         }
     }
     for row in std::iter::once(&head).chain(&rows) {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
         println!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end());
     }
     for row in &outcome.rows {
@@ -80,7 +87,10 @@ pub(crate) fn table(outcome: &Outcome) -> (Vec<String>, Vec<Vec<String>>) {
     let row = |row: &Row| {
         let mut cells = vec![row.server.clone()];
         for metric in &metrics {
-            cells.push(row.spread(metric.name).map_or_else(String::new, |s| number(s.median)));
+            cells.push(
+                row.spread(metric.name)
+                    .map_or_else(String::new, |s| number(s.median)),
+            );
             if let (true, Some(base)) = (metric.compared, &outcome.base) {
                 let ratio = Spread::of(&outcome.ratios(metric.name, &row.server, base));
                 cells.push(ratio.map_or_else(String::new, |s| spread(&s)));
@@ -96,7 +106,12 @@ pub(crate) fn spread(spread: &Spread) -> String {
     if spread.low == spread.high {
         return number(spread.median);
     }
-    format!("{} [{}-{}]", number(spread.median), number(spread.low), number(spread.high))
+    format!(
+        "{} [{}-{}]",
+        number(spread.median),
+        number(spread.low),
+        number(spread.high)
+    )
 }
 
 /// Three digits, or whole thousands.
@@ -143,14 +158,29 @@ pub(crate) fn machine() -> Vec<String> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
     let field = |text: &str, name: &str| {
-        let line = text.lines().find(|l| l.starts_with(name)).unwrap_or_default();
+        let line = text
+            .lines()
+            .find(|l| l.starts_with(name))
+            .unwrap_or_default();
         line.split(':').nth(1).unwrap_or_default().trim().to_owned()
     };
-    let cores = cpuinfo.lines().filter(|l| l.starts_with("processor")).count();
+    let cores = cpuinfo
+        .lines()
+        .filter(|l| l.starts_with("processor"))
+        .count();
     let family = (field(&cpuinfo, "cpu family"), field(&cpuinfo, "model\t"));
-    let guest = if cpuinfo.contains(" hypervisor") { ", a virtual machine" } else { "" };
+    let guest = if cpuinfo.contains(" hypervisor") {
+        ", a virtual machine"
+    } else {
+        ""
+    };
     vec![
-        format!("{} (family {}, model {}), {cores} cores{guest}", field(&cpuinfo, "model name"), family.0, family.1),
+        format!(
+            "{} (family {}, model {}), {cores} cores{guest}",
+            field(&cpuinfo, "model name"),
+            family.0,
+            family.1
+        ),
         format!("Linux {}", read("/proc/sys/kernel/osrelease").trim()),
         format!("memory {}", field(&read("/proc/meminfo"), "MemTotal")),
     ]
@@ -163,7 +193,10 @@ pub(crate) fn write(results: &Results, bounds: &[Bound], root: &Path) -> Result<
     for (name, svg) in chart::all(results) {
         fs::write(dir.join(name), svg)?;
     }
-    fs::write(root.join("docs/PERFORMANCE.md"), page::render(results, bounds))?;
+    fs::write(
+        root.join("docs/PERFORMANCE.md"),
+        page::render(results, bounds),
+    )?;
     println!("docs/PERFORMANCE.md is written");
     Ok(())
 }

@@ -68,9 +68,16 @@ impl Spread {
 /// A quantile of sorted values, between two of them where it falls between.
 pub(crate) fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
-    #[expect(clippy::cast_precision_loss, reason = "a sample count is far below 2^52")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a sample count is far below 2^52"
+    )]
     let at = q * last as f64;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the last index")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and the last index"
+    )]
     let below = at.floor() as usize;
     let above = (below + 1).min(last);
     Some(sorted[below] + (sorted[above] - sorted[below]) * at.fract())
@@ -93,7 +100,10 @@ impl Outcome {
 
     /// How many rounds the longest row has.
     pub(crate) fn rounds(&self) -> usize {
-        let lengths = self.rows.iter().flat_map(|r| r.samples.values().map(Vec::len));
+        let lengths = self
+            .rows
+            .iter()
+            .flat_map(|r| r.samples.values().map(Vec::len));
         lengths.max().unwrap_or(0)
     }
 }
@@ -107,7 +117,10 @@ impl Row {
     /// Adds a round's values.
     pub(crate) fn push(&mut self, sample: &[(&str, f64)]) {
         for (metric, value) in sample {
-            self.samples.entry((*metric).to_owned()).or_default().push(*value);
+            self.samples
+                .entry((*metric).to_owned())
+                .or_default()
+                .push(*value);
         }
     }
 }
@@ -116,7 +129,9 @@ impl Results {
     /// Reads results back; empty if there are none yet.
     pub(crate) fn read(path: &Path) -> Result<Results> {
         match std::fs::read(path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("in {}", path.display())),
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).with_context(|| format!("in {}", path.display()))
+            }
             Err(_) => Ok(Results::default()),
         }
     }
@@ -150,10 +165,22 @@ mod tests {
     fn ratios_are_taken_within_a_round() {
         let row = |server: &str, values: &[f64]| {
             let samples = BTreeMap::from([("cpu".to_owned(), values.to_vec())]);
-            Row { server: server.to_owned(), samples, verified: 0, note: None }
+            Row {
+                server: server.to_owned(),
+                samples,
+                verified: 0,
+                note: None,
+            }
         };
-        let rows = vec![row("floor", &[1.0, 2.0, 4.0]), row("ours", &[2.0, 4.0, 8.0])];
-        let outcome = Outcome { title: String::new(), base: None, rows };
+        let rows = vec![
+            row("floor", &[1.0, 2.0, 4.0]),
+            row("ours", &[2.0, 4.0, 8.0]),
+        ];
+        let outcome = Outcome {
+            title: String::new(),
+            base: None,
+            rows,
+        };
         assert_eq!(outcome.ratios("cpu", "ours", "floor"), [2.0, 2.0, 2.0]);
     }
 }

@@ -36,7 +36,10 @@ pub(crate) enum Kind {
     /// Events at fixed times whatever happens: latency
     Rate { plan: Plan, per_second: u32 },
     /// Connections that only exist: memory each, CPU a connect
-    Idle { transport: Transport, connections: usize },
+    Idle {
+        transport: Transport,
+        connections: usize,
+    },
     /// Clients that come back behind: CPU an event
     Replay { clients: usize, behind: usize },
     /// Some subscribers never read: what the others keep
@@ -77,35 +80,52 @@ pub(crate) fn all() -> Vec<Scenario> {
         plan.topics = 1_000;
         list.push(Scenario {
             name: format!("topics-{}", transport.name()),
-            title: format!("1,000 topics with a {} subscriber each, 128 B, 64 in flight", label(transport)),
+            title: format!(
+                "1,000 topics with a {} subscriber each, 128 B, 64 in flight",
+                label(transport)
+            ),
             kind: Kind::FanOut(plan),
         });
     }
     for transport in [Transport::Ws, Transport::Sse] {
         list.push(Scenario {
             name: format!("rate-{}", transport.name()),
-            title: format!("20 events a second to 1,000 {} subscribers, on time whatever happens", label(transport)),
-            kind: Kind::Rate { plan: Plan::fan_out(transport, 1_000, 128, 16), per_second: 20 },
+            title: format!(
+                "20 events a second to 1,000 {} subscribers, on time whatever happens",
+                label(transport)
+            ),
+            kind: Kind::Rate {
+                plan: Plan::fan_out(transport, 1_000, 128, 16),
+                per_second: 20,
+            },
         });
     }
     for transport in [Transport::Ws, Transport::Sse] {
         list.push(Scenario {
             name: format!("idle-{}", transport.name()),
             title: format!("10,000 idle {} connections", label(transport)),
-            kind: Kind::Idle { transport, connections: 10_000 },
+            kind: Kind::Idle {
+                transport,
+                connections: 10_000,
+            },
         });
     }
     for (clients, behind) in [(500, 200), (100, 100_000)] {
         list.push(Scenario {
             name: format!("replay-{clients}x{behind}"),
-            title: format!("{clients} clients come back {behind} events behind (128 B, event stream)"),
+            title: format!(
+                "{clients} clients come back {behind} events behind (128 B, event stream)"
+            ),
             kind: Kind::Replay { clients, behind },
         });
     }
     for transport in [Transport::Ws, Transport::Sse] {
         list.push(Scenario {
             name: format!("slow-{}", transport.name()),
-            title: format!("20 of 120 {} subscribers never read, 4 KiB events", label(transport)),
+            title: format!(
+                "20 of 120 {} subscribers never read, 4 KiB events",
+                label(transport)
+            ),
             kind: Kind::Slow { transport },
         });
     }
@@ -124,7 +144,10 @@ pub(crate) fn all() -> Vec<Scenario> {
         for window in [1, 16] {
             list.push(Scenario {
                 name: format!("counted-{}-w{window}", transport.name()),
-                title: format!("200 {} subscribers, 128 B, {window} in flight, counted", label(transport)),
+                title: format!(
+                    "200 {} subscribers, 128 B, {window} in flight, counted",
+                    label(transport)
+                ),
                 kind: Kind::Counted(Plan::fan_out(transport, 200, 128, window)),
             });
         }
@@ -156,9 +179,12 @@ impl Scenario {
     pub(crate) fn suits(&self, profile: &Profile) -> bool {
         match &self.kind {
             Kind::FanOut(plan) | Kind::Rate { plan, .. } => {
-                profile.reader(plan.transport).is_some() && profile.cheapest_door(plan.topics).is_ok()
+                profile.reader(plan.transport).is_some()
+                    && profile.cheapest_door(plan.topics).is_ok()
             }
-            Kind::Idle { transport, .. } | Kind::Slow { transport } => profile.reader(*transport).is_some(),
+            Kind::Idle { transport, .. } | Kind::Slow { transport } => {
+                profile.reader(*transport).is_some()
+            }
             Kind::Replay { .. } => profile.replays,
             Kind::Publish { door, .. } => profile.publish.contains_key(*door),
             Kind::Counted(plan) => profile.native && profile.reader(plan.transport).is_some(),
@@ -174,21 +200,48 @@ impl Scenario {
     }
 
     /// Measures these servers.
-    pub(crate) fn run(&self, profiles: &[Profile], places: &Places, effort: &Effort) -> Result<Outcome> {
+    pub(crate) fn run(
+        &self,
+        profiles: &[Profile],
+        places: &Places,
+        effort: &Effort,
+    ) -> Result<Outcome> {
         let rows: Vec<Row> = match &self.kind {
             Kind::FanOut(plan) => fan_out::run(profiles, places, effort, plan)?,
-            Kind::Rate { plan, per_second } => rate::run(profiles, places, effort, plan, *per_second)?,
-            Kind::Idle { transport, connections } => {
-                idle::run(profiles, places, effort, *transport, connections * effort.percent / 100)?
+            Kind::Rate { plan, per_second } => {
+                rate::run(profiles, places, effort, plan, *per_second)?
             }
-            Kind::Replay { clients, behind } => {
-                replay::run(profiles, places, effort, *clients, behind * effort.percent / 100)?
-            }
+            Kind::Idle {
+                transport,
+                connections,
+            } => idle::run(
+                profiles,
+                places,
+                effort,
+                *transport,
+                connections * effort.percent / 100,
+            )?,
+            Kind::Replay { clients, behind } => replay::run(
+                profiles,
+                places,
+                effort,
+                *clients,
+                behind * effort.percent / 100,
+            )?,
             Kind::Slow { transport } => slow::run(profiles, places, effort, *transport)?,
-            Kind::Publish { door, window } => publish::run(profiles, places, effort, door, *window)?,
+            Kind::Publish { door, window } => {
+                publish::run(profiles, places, effort, door, *window)?
+            }
             Kind::Counted(plan) => counted::run(profiles, places, plan)?,
         };
-        let base = rows.iter().any(|r| r.server == "floor").then(|| "floor".to_owned());
-        Ok(Outcome { title: self.title.clone(), base, rows })
+        let base = rows
+            .iter()
+            .any(|r| r.server == "floor")
+            .then(|| "floor".to_owned());
+        Ok(Outcome {
+            title: self.title.clone(),
+            base,
+            rows,
+        })
     }
 }

@@ -55,7 +55,9 @@ impl Server {
     /// `wrapper` is put in front of its command (a tracer, say).
     pub(crate) fn start(profile: &Profile, places: &Places, wrapper: &[String]) -> Result<Server> {
         let address = free_address()?;
-        let dir = places.work().join(format!("{}-{}", profile.name, address.port()));
+        let dir = places
+            .work()
+            .join(format!("{}-{}", profile.name, address.port()));
         fs::create_dir_all(&dir)?;
         let fill = |text: &str| {
             places
@@ -67,7 +69,11 @@ impl Server {
         for (name, text) in &profile.files {
             fs::write(dir.join(name), fill(text))?;
         }
-        let words: Vec<String> = wrapper.iter().chain(&profile.command).map(|w| fill(w)).collect();
+        let words: Vec<String> = wrapper
+            .iter()
+            .chain(&profile.command)
+            .map(|w| fill(w))
+            .collect();
         let log = File::create(dir.join("output.log"))?;
         let mut command = Command::new(&words[0]);
         command
@@ -82,7 +88,11 @@ impl Server {
         let child = command.spawn();
         pin(&[places.client_core])?;
         let child = child.with_context(|| format!("{} does not start", words[0]))?;
-        let mut server = Server { child, address, dir };
+        let mut server = Server {
+            child,
+            address,
+            dir,
+        };
         server.wait_until_it_accepts(&profile.name)?;
         Ok(server)
     }
@@ -94,7 +104,11 @@ impl Server {
                 bail!("{name} ended with {status}: {}", self.output());
             }
             if Instant::now() > deadline {
-                bail!("{name} does not listen on {}: {}", self.address, self.output());
+                bail!(
+                    "{name} does not listen on {}: {}",
+                    self.address,
+                    self.output()
+                );
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -209,7 +223,11 @@ fn tree(root: u32) -> Vec<u32> {
         };
         for task in tasks.flatten() {
             let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            all.extend(children.split_whitespace().filter_map(|c| c.parse::<u32>().ok()));
+            all.extend(
+                children
+                    .split_whitespace()
+                    .filter_map(|c| c.parse::<u32>().ok()),
+            );
         }
     }
     all

@@ -76,7 +76,11 @@ pub(crate) fn push_frame(out: &mut Vec<u8>, payload: &[u8]) {
         len @ 0..126 => out.push(0x80 | u8::try_from(len).expect("matched below 126")),
         len @ 126..65_536 => {
             out.push(0x80 | 126);
-            out.extend_from_slice(&u16::try_from(len).expect("matched below 65,536").to_be_bytes());
+            out.extend_from_slice(
+                &u16::try_from(len)
+                    .expect("matched below 65,536")
+                    .to_be_bytes(),
+            );
         }
         len => {
             out.push(0x80 | 127);

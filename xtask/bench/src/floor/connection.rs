@@ -116,12 +116,14 @@ fn upgrade_answer(head: &[u8]) -> Result<String> {
     };
     let key = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("sec-websocket-key").then(|| value.trim())
+        name.eq_ignore_ascii_case("sec-websocket-key")
+            .then(|| value.trim())
     });
-    let Some(_key) = key else {
+    let Some(key) = key else {
         bail!("not a WebSocket");
     };
-    let accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+    let accept = ws_codec::handshake::accept_key(key.as_bytes());
+    let accept = std::str::from_utf8(&accept)?;
     Ok(format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {accept}\r\n\r\n"
@@ -143,7 +145,12 @@ fn take_frames(held: &mut [u8], published: &mut Published) -> Result<usize> {
         if held.len() < start + len {
             break;
         }
-        let mask = [held[start - 4], held[start - 3], held[start - 2], held[start - 1]];
+        let mask = [
+            held[start - 4],
+            held[start - 3],
+            held[start - 2],
+            held[start - 1],
+        ];
         let payload = &mut held[start..start + len];
         let mut words = payload.chunks_exact_mut(4);
         for word in &mut words {

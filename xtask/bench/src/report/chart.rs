@@ -13,12 +13,48 @@ struct Chart {
 }
 
 const CHARTS: [Chart; 6] = [
-    chart("ws-w1.svg", "WebSocket, 1,000 subscribers, one event in flight: CPU a delivery, x floor", "ws-1000-128-w1", "cpu", Some("floor")),
-    chart("ws-w16.svg", "WebSocket, 1,000 subscribers, 16 events in flight: CPU a delivery, x floor", "ws-1000-128-w16", "cpu", Some("floor")),
-    chart("sse-w1.svg", "Event stream, 1,000 subscribers, one event in flight: CPU a delivery, x floor", "sse-1000-128-w1", "cpu", Some("floor")),
-    chart("sse-w16.svg", "Event stream, 1,000 subscribers, 16 events in flight: CPU a delivery, x floor", "sse-1000-128-w16", "cpu", Some("floor")),
-    chart("idle-ws.svg", "10,000 idle WebSockets: KiB of memory each", "idle-ws", "rss", None),
-    chart("idle-sse.svg", "10,000 idle event streams: KiB of memory each", "idle-sse", "rss", None),
+    chart(
+        "ws-w1.svg",
+        "WebSocket, 1,000 subscribers, one event in flight: CPU a delivery, x floor",
+        "ws-1000-128-w1",
+        "cpu",
+        Some("floor"),
+    ),
+    chart(
+        "ws-w16.svg",
+        "WebSocket, 1,000 subscribers, 16 events in flight: CPU a delivery, x floor",
+        "ws-1000-128-w16",
+        "cpu",
+        Some("floor"),
+    ),
+    chart(
+        "sse-w1.svg",
+        "Event stream, 1,000 subscribers, one event in flight: CPU a delivery, x floor",
+        "sse-1000-128-w1",
+        "cpu",
+        Some("floor"),
+    ),
+    chart(
+        "sse-w16.svg",
+        "Event stream, 1,000 subscribers, 16 events in flight: CPU a delivery, x floor",
+        "sse-1000-128-w16",
+        "cpu",
+        Some("floor"),
+    ),
+    chart(
+        "idle-ws.svg",
+        "10,000 idle WebSockets: KiB of memory each",
+        "idle-ws",
+        "rss",
+        None,
+    ),
+    chart(
+        "idle-sse.svg",
+        "10,000 idle event streams: KiB of memory each",
+        "idle-sse",
+        "rss",
+        None,
+    ),
 ];
 
 const fn chart(
@@ -28,7 +64,13 @@ const fn chart(
     metric: &'static str,
     versus: Option<&'static str>,
 ) -> Chart {
-    Chart { file, title, scenario, metric, versus }
+    Chart {
+        file,
+        title,
+        scenario,
+        metric,
+        versus,
+    }
 }
 
 /// File name and content of every chart that something was measured for.
@@ -42,7 +84,10 @@ pub(crate) fn all(results: &Results) -> Vec<(&'static str, String)> {
 
 /// The charts of a scenario: file and title.
 pub(crate) fn of(scenario: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    CHARTS.iter().filter(move |c| c.scenario == scenario).map(|c| (c.file, c.title))
+    CHARTS
+        .iter()
+        .filter(move |c| c.scenario == scenario)
+        .map(|c| (c.file, c.title))
 }
 
 fn bars(chart: &Chart, outcome: &Outcome) -> Vec<(String, Spread)> {
@@ -66,7 +111,10 @@ const PLOT: f64 = 430.0;
 const LINE: f64 = 24.0;
 
 fn draw(chart: &Chart, bars: &[(String, Spread)]) -> String {
-    let longest = bars.iter().map(|(_, s)| s.high.max(s.median)).fold(f64::MIN_POSITIVE, f64::max);
+    let longest = bars
+        .iter()
+        .map(|(_, s)| s.high.max(s.median))
+        .fold(f64::MIN_POSITIVE, f64::max);
     let x = |value: f64| LABEL + PLOT * value / longest;
     let (mut y, mut body) = (40.0, String::new());
     for (server, spread) in bars {

@@ -8,7 +8,12 @@ use crate::results::Results;
 pub(crate) fn render(results: &Results, bounds: &[Bound]) -> String {
     format!(
         "# Performance\n\n{INTRODUCTION}\n\n## The machine\n\n{}\n\n## The bounds\n\n{}\n\n## The servers\n\n{}\n\n## The measurements\n\n{}",
-        results.machine.iter().map(|l| format!("- {l}\n")).collect::<String>().trim_end(),
+        results
+            .machine
+            .iter()
+            .map(|l| format!("- {l}\n"))
+            .collect::<String>()
+            .trim_end(),
         verdicts(results, bounds),
         servers(results),
         measurements(results),
@@ -35,7 +40,9 @@ count from when an event was due. Instructions are those of the server's own cod
 machine's mood.";
 
 fn verdicts(results: &Results, bounds: &[Bound]) -> String {
-    let mut out = String::from("| scenario | metric | bound | measured | rounds | |\n|---|---|---|---|---|---|\n");
+    let mut out = String::from(
+        "| scenario | metric | bound | measured | rounds | |\n|---|---|---|---|---|---|\n",
+    );
     for verdict in gate::judge(bounds, results) {
         let (measured, standing) = match (verdict.measured, verdict.standing()) {
             (Some(measured), Standing::Reached) => (spread(&measured), "reached"),
@@ -55,7 +62,10 @@ fn verdicts(results: &Results, bounds: &[Bound]) -> String {
 }
 
 fn servers(results: &Results) -> String {
-    let lines = results.about.iter().map(|(name, about)| format!("- **{name}**: {about}\n"));
+    let lines = results
+        .about
+        .iter()
+        .map(|(name, about)| format!("- **{name}**: {about}\n"));
     lines.collect::<String>().trim_end().to_owned()
 }
 
@@ -67,7 +77,11 @@ fn measurements(results: &Results) -> String {
         };
         out.push_str(&format!("### {}\n\n", capital(&outcome.title)));
         let (head, rows) = table(outcome);
-        out.push_str(&format!("| {} |\n|{}\n", head.join(" | "), "---|".repeat(head.len())));
+        out.push_str(&format!(
+            "| {} |\n|{}\n",
+            head.join(" | "),
+            "---|".repeat(head.len())
+        ));
         for row in rows {
             out.push_str(&format!("| {} |\n", row.join(" | ")));
         }
@@ -95,5 +109,7 @@ fn measurements(results: &Results) -> String {
 
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }

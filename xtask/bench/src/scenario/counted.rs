@@ -50,7 +50,15 @@ fn syscalls(profile: &Profile, places: &Places, plan: &Plan) -> Result<f64> {
     fleet.burst(plan.window)?;
     let summary = places.work().join(format!("strace-{}.txt", server.pid()));
     let mut tracer = Command::new("strace")
-        .args(["-f", "-c", "-U", "calls,name", "-p", &server.pid().to_string(), "-o"])
+        .args([
+            "-f",
+            "-c",
+            "-U",
+            "calls,name",
+            "-p",
+            &server.pid().to_string(),
+            "-o",
+        ])
         .arg(&summary)
         .stdin(Stdio::null())
         .stderr(Stdio::null())
@@ -88,14 +96,20 @@ fn syscalls(profile: &Profile, places: &Places, plan: &Plan) -> Result<f64> {
 
 /// Runs under callgrind twice, once with more bursts; start and end cancel out in the difference.
 fn instructions(profile: &Profile, places: &Places, plan: &Plan) -> Result<f64> {
-    let (few, many) = (5, 45);
-    let more = collected(profile, places, plan, many)?.saturating_sub(collected(profile, places, plan, few)?);
+    let (few, many) = (5, 25);
+    let more = collected(profile, places, plan, many)?
+        .saturating_sub(collected(profile, places, plan, few)?);
     let deliveries = (many - few) * plan.window * plan.subscribers;
     Ok(as_f64(more) / as_f64(deliveries as u64))
 }
 
 fn collected(profile: &Profile, places: &Places, plan: &Plan, bursts: usize) -> Result<u64> {
-    let wrapper = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"].map(str::to_owned);
+    let wrapper = [
+        "valgrind",
+        "--tool=callgrind",
+        "--callgrind-out-file=/dev/null",
+    ]
+    .map(str::to_owned);
     let mut server = Server::start(profile, places, &wrapper)?;
     let mut fleet = Fleet::connect(profile, server.address, plan, false)?;
     for _ in 0..bursts {

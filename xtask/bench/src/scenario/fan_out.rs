@@ -10,9 +10,16 @@ use crate::scenario::Effort;
 use crate::server::Places;
 
 /// Measures all servers in interleaved rounds.
-pub(crate) fn run(profiles: &[Profile], places: &Places, effort: &Effort, plan: &Plan) -> Result<Vec<Row>> {
+pub(crate) fn run(
+    profiles: &[Profile],
+    places: &Places,
+    effort: &Effort,
+    plan: &Plan,
+) -> Result<Vec<Row>> {
     let mut contenders = start(profiles, places, plan);
-    interleave(&mut contenders, effort.rounds, |c| c.slice(plan.window, effort.slice));
+    interleave(&mut contenders, effort.rounds, |c| {
+        c.slice(plan.window, effort.slice)
+    });
     Ok(contenders.into_iter().map(|c| c.row).collect())
 }
 

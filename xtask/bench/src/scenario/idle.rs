@@ -21,7 +21,12 @@ pub(crate) fn run(
 ) -> Result<Vec<Row>> {
     let mut rows: Vec<Row> = profiles
         .iter()
-        .map(|p| Row { server: p.name.clone(), samples: BTreeMap::new(), verified: 0, note: None })
+        .map(|p| Row {
+            server: p.name.clone(),
+            samples: BTreeMap::new(),
+            verified: 0,
+            note: None,
+        })
         .collect();
     // Memory hardly varies between rounds and a round is long.
     for round in 0..effort.rounds.clamp(1, 5) {

@@ -19,11 +19,17 @@ pub(crate) fn run(
 ) -> Result<Vec<Row>> {
     let mut contenders = Vec::new();
     for profile in profiles {
-        let transport = if profile.ws.is_some() { Transport::Ws } else { Transport::Sse };
+        let transport = if profile.ws.is_some() {
+            Transport::Ws
+        } else {
+            Transport::Sse
+        };
         let mut plan = Plan::fan_out(transport, 1, 128, window);
         plan.door = Some(door.to_owned());
         contenders.extend(fan_out::start(std::slice::from_ref(profile), places, &plan));
     }
-    interleave(&mut contenders, effort.rounds, |c| c.slice(window, effort.slice));
+    interleave(&mut contenders, effort.rounds, |c| {
+        c.slice(window, effort.slice)
+    });
     Ok(contenders.into_iter().map(|c| c.row).collect())
 }

@@ -25,11 +25,18 @@ pub(crate) fn run(
 ) -> Result<Vec<Row>> {
     let mut contenders = fan_out::start(profiles, places, plan);
     let time = effort.slice * 4;
-    interleave(&mut contenders, effort.rounds, |c| slice(c, plan, per_second, time));
+    interleave(&mut contenders, effort.rounds, |c| {
+        slice(c, plan, per_second, time)
+    });
     Ok(contenders.into_iter().map(|c| c.row).collect())
 }
 
-fn slice(contender: &mut Contender, plan: &Plan, per_second: u32, time: Duration) -> Result<Sample> {
+fn slice(
+    contender: &mut Contender,
+    plan: &Plan,
+    per_second: u32,
+    time: Duration,
+) -> Result<Sample> {
     let Contender { fleet, server, .. } = contender;
     fleet.burst(1)?;
     fleet.settle()?;

@@ -36,7 +36,11 @@ pub(crate) fn run(
         }
     }
     // A hundred thousand events to a hundred clients is gigabytes a slice.
-    let rounds = if behind > 10_000 { effort.rounds.min(5) } else { effort.rounds };
+    let rounds = if behind > 10_000 {
+        effort.rounds.min(5)
+    } else {
+        effort.rounds
+    };
     let count = filled.len();
     for round in 0..rounds {
         for turn in 0..count {
@@ -57,7 +61,11 @@ fn fill(profile: &Profile, places: &Places, clients: usize, behind: usize) -> Re
     let mut fleet = Fleet::connect(profile, server.address, &plan, true)?;
     // The event to come back with, and then as many as they shall be behind.
     fleet.burst(1)?;
-    let position = fleet.judge(0).context("the fleet is judged")?.last_id.clone();
+    let position = fleet
+        .judge(0)
+        .context("the fleet is judged")?
+        .last_id
+        .clone();
     ensure!(!position.is_empty(), "{} sends no event ids", profile.name);
     let mut left = behind;
     while left > 0 {
@@ -69,7 +77,12 @@ fn fill(profile: &Profile, places: &Places, clients: usize, behind: usize) -> Re
         profile: profile.clone(),
         server,
         position,
-        row: Row { server: profile.name.clone(), samples: BTreeMap::new(), verified: 0, note: None },
+        row: Row {
+            server: profile.name.clone(),
+            samples: BTreeMap::new(),
+            verified: 0,
+            note: None,
+        },
     };
     let some = clients.min(20);
     come_back(&mut filled, some, behind, true)?;
@@ -77,7 +90,12 @@ fn fill(profile: &Profile, places: &Places, clients: usize, behind: usize) -> Re
     Ok(filled)
 }
 
-fn come_back(filled: &mut Filled, clients: usize, behind: usize, judged: bool) -> Result<Vec<(&'static str, f64)>> {
+fn come_back(
+    filled: &mut Filled,
+    clients: usize,
+    behind: usize,
+    judged: bool,
+) -> Result<Vec<(&'static str, f64)>> {
     let mut plan = Plan::fan_out(Transport::Sse, clients, 128, 0);
     plan.resume = Some(filled.position.clone());
     let (cpu, start) = (filled.server.cpu()?, Instant::now());

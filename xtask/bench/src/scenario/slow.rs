@@ -66,7 +66,12 @@ fn start(profile: &Profile, places: &Places, transport: Transport) -> Result<Pai
     let plan = Plan::fan_out(transport, FAST, SIZE, WINDOW);
     let without = Contender::start(profile, places, &plan)?;
     let with = Contender::start(profile, places, &plan)?;
-    let slow = Fleet::connect(profile, with.server.address, &Plan::fan_out(transport, SLOW, SIZE, 0), true)?;
+    let slow = Fleet::connect(
+        profile,
+        with.server.address,
+        &Plan::fan_out(transport, SLOW, SIZE, 0),
+        true,
+    )?;
     Ok(Pair {
         before_kib: with.server.rss_kib(),
         row: with.row.clone(),
@@ -86,9 +91,17 @@ fn round_of(pair: &mut Pair, round: usize, time: Duration) -> Result<Sample> {
         with = pair.with.slice(WINDOW, time)?;
         without = pair.without.slice(WINDOW, time)?;
     }
-    let value = |sample: &Sample, name| sample.iter().find(|(n, _)| *n == name).map_or(f64::NAN, |s| s.1);
+    let value = |sample: &Sample, name| {
+        sample
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map_or(f64::NAN, |s| s.1)
+    };
     let (before, after) = (value(&without, "throughput"), value(&with, "throughput"));
-    Ok(vec![("throughput", after), ("kept", rounded(after / before))])
+    Ok(vec![
+        ("throughput", after),
+        ("kept", rounded(after / before)),
+    ])
 }
 
 /// Sends until every subscriber was sent enough, weighs the server, and lets the slow ones read.
@@ -104,7 +117,10 @@ fn finish(mut pair: Pair) -> Result<Row> {
     let grown = pair.with.server.rss_kib().saturating_sub(pair.before_kib);
     row.push(&[
         ("slow-rss", rounded(as_f64(grown) / as_f64(SLOW as u64))),
-        ("sent-mib", rounded(as_f64(pair.with.fleet.published() * SIZE as u64) / 1_048_576.0)),
+        (
+            "sent-mib",
+            rounded(as_f64(pair.with.fleet.published() * SIZE as u64) / 1_048_576.0),
+        ),
     ]);
     let published = pair.with.fleet.published();
     let ended = pair.slow.drain(Duration::from_millis(1500))?;
@@ -131,7 +147,9 @@ fn finish(mut pair: Pair) -> Result<Row> {
         ("cut-without-a-word", as_f64(cut)),
     ]);
     if !codes.is_empty() {
-        row.note = Some(format!("slow readers were closed with {codes:?} (code: how many)"));
+        row.note = Some(format!(
+            "slow readers were closed with {codes:?} (code: how many)"
+        ));
     }
     Ok(row)
 }
