@@ -144,10 +144,7 @@ impl PushSocket {
             let envelope = match Envelope::parse(text) {
                 Ok(envelope) => envelope,
                 Err(fault) => {
-                    self.socket.say(
-                        &json!({ "error": Failure::new("bad-message", fault).object() })
-                            .to_string(),
-                    );
+                    reply(&mut self.socket, fault.reference, Err(fault.failure));
                     continue;
                 }
             };
