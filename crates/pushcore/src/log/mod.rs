@@ -338,6 +338,13 @@ impl Log {
         (event.offset() == entry.offset).then_some(event)
     }
 
+    /// The wildcards that match a topic, known or not.
+    pub(crate) fn wildcards_of(&self, topic: &Topic) -> Vec<u32> {
+        let mut found = Vec::new();
+        self.trie.find(topic.as_str(), &mut |id| found.push(id));
+        found
+    }
+
     /// Brings a topic's list of wildcards up to date, by a walk over its segments if any wildcard came or went.
     pub(crate) fn refresh_wildcards(&mut self, topic: u32) {
         let state = &mut self.topics[topic as usize];
