@@ -15,7 +15,7 @@ use crate::grant::{Grant, Revocation};
 use crate::idempotency::{ScopedKey, Seen, Window, digest};
 use crate::log::{Feed, Log};
 use crate::pattern::Pattern;
-use crate::position::{Epoch, Position, Tag};
+use crate::position::{Epoch, Position};
 use crate::presence::{Presence, PresenceError, Told};
 use crate::publish::{Durability, PublishError, Receipt, Receipts};
 use crate::random::Random;
@@ -34,7 +34,6 @@ pub(crate) struct Core {
     pub(crate) presence: Presence,
     /// Cursors by when their grants need attention
     deadlines: BTreeSet<(Timestamp, u32)>,
-    random: Random,
     pub(crate) published: u64,
     pub(crate) config: Arc<HubConfig>,
 }
@@ -48,13 +47,12 @@ impl Core {
         let epoch = Epoch(random.next());
         let forms = FormCache::new(config.max_form_bytes);
         Core {
-            log: Log::new(config.clone(), epoch, forms, now),
+            log: Log::new(config.clone(), epoch, random.next(), forms, now),
             cursors: Slab::new(),
             window: Window::default(),
             revoked: Revoked::default(),
             presence: Presence::new(config.max_presence_changes),
             deadlines: BTreeSet::new(),
-            random,
             published: 0,
             config,
         }
@@ -155,7 +153,7 @@ impl Core {
     }
 
     fn append(&mut self, topic: u32, content: Content, record: Record, now: Timestamp) -> Position {
-        let place = (self.log.head + 1, Tag(self.random.next_tag()));
+        let place = self.log.next_place();
         self.log
             .append(topic, content, record, place, now)
             .position()
