@@ -50,6 +50,8 @@ pub struct HubConfig {
     pub max_members: usize,
     /// Most bytes of a member's metadata
     pub max_metadata_bytes: usize,
+    /// Most joins and leaves kept for readers that are slow to hear of them; who falls behind is told to ask who is there
+    pub max_presence_changes: usize,
 }
 
 impl Default for HubConfig {
@@ -72,6 +74,7 @@ impl Default for HubConfig {
             max_revocations: 10_000,
             max_members: 100_000,
             max_metadata_bytes: 4096,
+            max_presence_changes: 4096,
         }
     }
 }

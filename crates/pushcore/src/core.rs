@@ -15,7 +15,8 @@ use crate::grant::{Grant, Revocation};
 use crate::idempotency::{ScopedKey, Seen, Window, digest};
 use crate::log::{Feed, Log};
 use crate::pattern::Pattern;
-use crate::position::{Epoch, Position, Tag};
+use crate::position::{Epoch, Position};
+use crate::presence::{Presence, PresenceError, Told};
 use crate::publish::{Durability, PublishError, Receipt, Receipts};
 use crate::random::Random;
 use crate::readers::Waiting;
@@ -30,9 +31,9 @@ pub(crate) struct Core {
     pub(crate) cursors: Slab<Box<Cursor>>,
     pub(crate) window: Window,
     pub(crate) revoked: Revoked,
+    pub(crate) presence: Presence,
     /// Cursors by when their grants need attention
     deadlines: BTreeSet<(Timestamp, u32)>,
-    random: Random,
     pub(crate) published: u64,
     pub(crate) config: Arc<HubConfig>,
 }
@@ -46,12 +47,12 @@ impl Core {
         let epoch = Epoch(random.next());
         let forms = FormCache::new(config.max_form_bytes);
         Core {
-            log: Log::new(config.clone(), epoch, forms, now),
+            log: Log::new(config.clone(), epoch, random.next(), forms, now),
             cursors: Slab::new(),
             window: Window::default(),
             revoked: Revoked::default(),
+            presence: Presence::new(config.max_presence_changes),
             deadlines: BTreeSet::new(),
-            random,
             published: 0,
             config,
         }
@@ -152,7 +153,7 @@ impl Core {
     }
 
     fn append(&mut self, topic: u32, content: Content, record: Record, now: Timestamp) -> Position {
-        let place = (self.log.head + 1, Tag(self.random.next_tag()));
+        let place = self.log.next_place();
         self.log
             .append(topic, content, record, place, now)
             .position()
@@ -188,7 +189,8 @@ impl Core {
         self.check_room(0, &patterns)?;
         self.log.expire(now);
         let position = self.log.place(0);
-        let cursor = Cursor::new(position, options.lag, options.grant);
+        let mut cursor = Cursor::new(position, options.lag, options.grant);
+        cursor.heard = options.presence.then_some(self.presence.next);
         let id = self.cursors.insert(Box::new(cursor));
         let id = u32::try_from(id).expect("subscriptions are bounded");
         let at = self.join(id, patterns, options.start, now);
@@ -417,7 +419,22 @@ impl Core {
         waker: Option<&Waker>,
     ) -> (Option<Delivery>, bool) {
         let cursor = &mut self.cursors[id as usize];
-        let delivery = cursor.next(&mut self.log, now, budget);
+        let mut delivery = cursor.next(&mut self.log, now, budget);
+        if delivery.is_none()
+            && let Some(heard) = &mut cursor.heard
+        {
+            let readings = &cursor.readings;
+            let reads = |topic: &Topic| {
+                readings
+                    .iter()
+                    .any(|reading| reading.pattern.matches(topic))
+            };
+            delivery = match self.presence.told(heard, reads) {
+                Told::Change(change) => Some(Delivery::Presence(change)),
+                Told::Missed => Some(Delivery::PresenceMissed),
+                Told::Nothing => None,
+            };
+        }
         match &delivery {
             Some(Delivery::Closed(_)) => self.drop_readings(id),
             Some(Delivery::End(end)) if end.reason != EndReason::Revoked => {
@@ -426,7 +443,8 @@ impl Core {
             _ => {}
         }
         let cursor = &mut self.cursors[id as usize];
-        let caught_up = cursor.is_caught_up(&self.log);
+        let heard_all = cursor.heard.is_none_or(|heard| heard == self.presence.next);
+        let caught_up = heard_all && cursor.is_caught_up(&self.log);
         if caught_up && let Some(waker) = waker {
             let known = cursor
                 .waker
@@ -445,6 +463,9 @@ impl Core {
         self.log.expire(now);
         self.window.expire(now, &self.config);
         self.revoked.expire(now);
+        while let Some(topic) = self.presence.expire_one(now) {
+            self.wake_watchers(&topic, wakers);
+        }
         while let Some(&(at, id)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
             self.deadlines.remove(&(at, id));
             self.cursors[id as usize].deadline = None;
@@ -458,9 +479,63 @@ impl Core {
             self.log.next_expiry(),
             self.window.next_expiry(&self.config),
             self.revoked.next_expiry(),
+            self.presence.next_expiry(),
             self.deadlines.first().map(|(at, _)| *at),
         ];
         all.into_iter().flatten().min()
+    }
+
+    pub(crate) fn join_presence(
+        &mut self,
+        topic: &Topic,
+        member: &str,
+        metadata: Option<&str>,
+        until: Timestamp,
+        wakers: &mut Wakers,
+    ) -> Result<bool, PresenceError> {
+        let came = self
+            .presence
+            .join(topic, member, metadata, until, &self.config)?;
+        if came {
+            self.wake_watchers(topic, wakers);
+        }
+        Ok(came)
+    }
+
+    pub(crate) fn leave_presence(
+        &mut self,
+        topic: &Topic,
+        member: &str,
+        wakers: &mut Wakers,
+    ) -> bool {
+        let was_there = self.presence.leave(topic, member);
+        if was_there {
+            self.wake_watchers(topic, wakers);
+        }
+        was_there
+    }
+
+    /// Wakes those of a topic's readers that hear of presence; they stay where they wait for events.
+    fn wake_watchers(&mut self, topic: &Topic, wakers: &mut Wakers) {
+        let mut feeds: Vec<Feed> = self
+            .log
+            .wildcards_of(topic)
+            .into_iter()
+            .map(Feed::Wildcard)
+            .collect();
+        if let Some(id) = self.log.topic(topic)
+            && self.log.topics[id as usize].readers.is_some()
+        {
+            feeds.push(Feed::Topic(id));
+        }
+        for feed in feeds {
+            for one in &self.log.readers(feed).waiting {
+                let cursor = &mut self.cursors[one.cursor as usize];
+                if cursor.heard.is_some() {
+                    wake_one(cursor, wakers);
+                }
+            }
+        }
     }
 
     fn check_grant(

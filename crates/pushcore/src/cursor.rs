@@ -37,6 +37,8 @@ pub(crate) struct Cursor {
     /// When the hub has to wake it, whatever is published
     pub(crate) deadline: Option<Timestamp>,
     pub(crate) closed: Option<CloseReason>,
+    /// The first join or leave it has not heard of, if it is to hear of them
+    pub(crate) heard: Option<u64>,
 }
 
 /// A pattern that a cursor reads
@@ -128,6 +130,7 @@ impl Cursor {
             told_expiry: false,
             deadline: None,
             closed: None,
+            heard: None,
         }
     }
 

@@ -35,7 +35,7 @@ pub use hub::Hub;
 pub use label::{ContentType, EventType, IdempotencyKey, Key, LabelError};
 pub use pattern::{Pattern, PatternError, PatternSet};
 pub use position::{Epoch, Position, PositionError, Tag};
-pub use presence::{PresenceChange, PresenceKind};
+pub use presence::{Member, PresenceChange, PresenceError, PresenceKind};
 pub use publish::{Durability, Publish, PublishError, Receipt, Receipts};
 pub use snapshot::{RestoreError, Snapshot};
 pub use stats::{Backlog, HubStats, Page, TopicStatus};

@@ -32,27 +32,18 @@ impl Log {
         if position.epoch != self.epoch {
             return (0, Some(GapReason::Epoch));
         }
-        let known = match position.offset {
-            0 => return (0, None),
-            offset if offset > self.head => None,
-            offset if offset == self.head => Some(self.head_tag),
-            offset => Some(self.find(offset).map_or(Tag::NONE, |event| event.tag())),
-        };
-        let agrees =
-            |tag: Tag| tag == position.tag || tag == Tag::NONE || position.tag == Tag::NONE;
-        if known.is_some_and(agrees) {
+        if position.offset == 0 {
+            return (0, None);
+        }
+        let known = self.tag(position.offset);
+        let agrees = known == position.tag || known == Tag::NONE || position.tag == Tag::NONE;
+        if position.offset <= self.head && agrees {
             return (position.offset, None);
         }
-        // What lies at or below a restored head was the same in every life that followed it.
-        let common = self
-            .restored_at
-            .iter()
-            .rev()
-            .find(|&&head| head < position.offset);
-        (
-            common.copied().unwrap_or(0).min(self.head),
-            Some(GapReason::Rewound),
-        )
+        // What lies at or below a head that was restored was the same in every life that followed it.
+        let starts = self.lives.iter().rev().map(|life| life.after);
+        let common = starts.filter(|&after| after < position.offset).max();
+        (common.unwrap_or(0).min(self.head), Some(GapReason::Rewound))
     }
 
     /// What a feed has lost.
