@@ -2,10 +2,17 @@
 //!
 //! Each command is one module with a `Args` (what clap parses) and a `run`.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
 mod bench;
+mod conformance;
 mod fuzz;
+mod test;
+mod tidy;
+mod tools;
+mod workspace;
 
 #[derive(Parser)]
 #[command(
@@ -15,13 +22,29 @@ mod fuzz;
 enum Command {
     /// Measure a crate beside its peers and the physical floors
     Bench(bench::Args),
+    /// Run other people's tests of a protocol we speak
+    Conformance(conformance::Args),
     /// Run a fuzz target of one of the crates under libFuzzer
     Fuzz(fuzz::Args),
+    /// Run everything that must be true of a change
+    Test(test::Args),
+    /// Check what the compiler cannot see: dependency edges, layout, links, sizes
+    Tidy,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Command::parse() {
+fn main() -> ExitCode {
+    let outcome = match Command::parse() {
         Command::Bench(args) => bench::run(&args),
+        Command::Conformance(args) => conformance::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Test(args) => return test::run(&args),
+        Command::Tidy => tidy::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

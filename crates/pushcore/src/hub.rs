@@ -1,0 +1,206 @@
+//! The front door: publish, subscribe, revoke.
+
+use std::fmt;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::config::HubConfig;
+use crate::core::{Core, Wakers};
+use crate::delivery::{Budget, Delivery};
+use crate::event::NewEvent;
+use crate::grant::Revocation;
+use crate::position::Position;
+use crate::publish::{Publish, PublishError};
+use crate::stats::{HubStats, Page, TopicStatus};
+use crate::subscribe::{SubscribeError, SubscribeOptions};
+use crate::subscription::Subscription;
+use crate::timestamp::Timestamp;
+use crate::topic::Topic;
+
+/// The front door: publish, subscribe, revoke
+///
+/// Clones share one log. Every method locks it for a short while and waits for nothing else; wakers are called after the
+/// lock is released.
+#[derive(Clone)]
+pub struct Hub(Arc<Mutex<Core>>);
+
+impl Hub {
+    /// A hub with an empty log in memory; its epoch and tags come from `seed`, which should differ between lives.
+    #[must_use]
+    pub fn new(config: HubConfig, seed: u64, now: Timestamp) -> Hub {
+        let config = Arc::new(config.within_itself());
+        Hub(Arc::new(Mutex::new(Core::new(config, seed, now))))
+    }
+
+    /// Publishes a batch, in order; `subject` is who, for idempotency keys.
+    ///
+    /// Each event is published or refused by itself, but those of one batch stand together in the log. Who may publish
+    /// is for the caller to decide ([`Grant::may_publish`](crate::Grant::may_publish)). Never waits for a subscriber.
+    pub fn publish(&self, batch: Vec<NewEvent>, subject: Option<&str>, now: Timestamp) -> Publish {
+        Publish::ready(self.waking(|core, wakers| core.publish(batch, subject, now, wakers)))
+    }
+
+    /// Ends a topic without a last event; says where the end stands.
+    ///
+    /// Readers are told after the events before it. Until [`HubConfig::end_ttl`] has passed, publishing to the topic is
+    /// refused; then it may begin anew.
+    ///
+    /// # Errors
+    /// [`PublishError::Ended`] when it has ended already.
+    pub fn end_topic(&self, topic: &Topic, now: Timestamp) -> Result<Position, PublishError> {
+        self.waking(|core, wakers| core.end_topic(topic, now, wakers))
+    }
+
+    /// Ends a topic and erases its events; says how many there were, or `None` if the log does not know the topic.
+    ///
+    /// For those who have not read them they are a gap, and the end says `deleted`.
+    pub fn delete_topic(&self, topic: &Topic, now: Timestamp) -> Option<u64> {
+        self.waking(|core, wakers| core.delete_topic(topic, now, wakers))
+    }
+
+    /// The position of the newest entry of the log.
+    #[must_use]
+    pub fn head(&self) -> Position {
+        self.lock().log.head()
+    }
+
+    /// What is known of a topic; `None` if the log remembers nothing of it.
+    #[must_use]
+    pub fn topic_status(&self, topic: &Topic) -> Option<TopicStatus> {
+        let core = self.lock();
+        let log = &core.log;
+        let state = &log.topics[log.topic(topic)? as usize];
+        Some(TopicStatus {
+            last: state.last.map(|(offset, tag)| Position {
+                epoch: log.epoch,
+                offset,
+                tag,
+            }),
+            first: state.oldest().map(|event| event.offset()),
+            events: state.event_count() as u64,
+            bytes: state.bytes,
+            ended: state.ended.is_some(),
+            subscribers: state.readers.as_ref().map_or(0, |readers| readers.count),
+        })
+    }
+
+    /// The names of topics, in their order, after `after`, at most `limit`.
+    #[must_use]
+    pub fn topics(&self, after: Option<&Topic>, limit: usize) -> Vec<Topic> {
+        let core = self.lock();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let names = core
+            .log
+            .in_order
+            .range::<Topic, _>((from, Bound::Unbounded));
+        names.map(|(topic, _)| topic.clone()).take(limit).collect()
+    }
+
+    /// Counts and sizes.
+    #[must_use]
+    pub fn stats(&self) -> HubStats {
+        let core = self.lock();
+        HubStats {
+            topics: core.log.topics.len(),
+            events: core.log.events,
+            log_bytes: core.log.bytes,
+            form_bytes: core.log.forms.bytes(),
+            subscriptions: core.cursors.len(),
+            wildcards: core.log.wildcards.len(),
+            idempotency_keys: core.window.len(),
+            members: 0,
+            published: core.published,
+            evicted: core.log.evicted,
+        }
+    }
+
+    /// Starts a subscription.
+    ///
+    /// Costs a binary search for each topic. The first reader of a wildcard that begins in the past has the index of its
+    /// topics built, which costs as much as reading it will.
+    ///
+    /// # Errors
+    /// When the grant does not allow it or a bound is reached.
+    pub fn subscribe(
+        &self,
+        options: SubscribeOptions,
+        now: Timestamp,
+    ) -> Result<Subscription, SubscribeError> {
+        let (id, position) = self.lock().subscribe(options, now)?;
+        Ok(Subscription::new(self.clone(), id, position))
+    }
+
+    /// One page of what is retained, by the same rules as a subscription.
+    ///
+    /// # Errors
+    /// As [`Hub::subscribe`].
+    pub fn history(
+        &self,
+        options: SubscribeOptions,
+        budget: Budget,
+        now: Timestamp,
+    ) -> Result<Page, SubscribeError> {
+        let mut subscription = self.subscribe(options, now)?;
+        let mut page = Page::new(subscription.position());
+        let mut left = budget;
+        while page.events.is_empty() || left.events > 0 && left.bytes > 0 {
+            match subscription.try_next(now, left) {
+                Some(Delivery::Batch(batch)) => {
+                    left.events = left.events.saturating_sub(batch.events().len());
+                    left.bytes = left.bytes.saturating_sub(batch.bytes());
+                    page.events.extend_from_slice(batch.events());
+                }
+                Some(Delivery::Gap(gap)) => page.gaps.push(gap),
+                Some(Delivery::End(end)) => page.ends.push(end),
+                Some(_) => {}
+                None => {
+                    page.up_to_date = true;
+                    break;
+                }
+            }
+        }
+        page.next = subscription.position();
+        Ok(page)
+    }
+
+    /// Does what time asks for: retention by age, grants that run out, windows that close.
+    ///
+    /// To be called at or after [`Hub::poll_timeout`]. Correctness does not hang on it: publishing and subscribing apply
+    /// ages themselves, and a poll decides by its own `now`. What it does for a sleeping reader is to wake it.
+    pub fn handle_tick(&self, now: Timestamp) {
+        self.waking(|core, wakers| core.tick(now, wakers));
+    }
+
+    /// When [`Hub::handle_tick`] has something to do next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.lock().next_timeout()
+    }
+
+    /// Takes authority back, from running subscriptions at once and from those to come until `until`.
+    ///
+    /// Subscriptions without a grant, which are the program's own, are not concerned. Costs a walk over all subscriptions.
+    pub fn revoke(&self, revocation: &Revocation, until: Timestamp, now: Timestamp) {
+        self.waking(|core, wakers| core.revoke(revocation, until, now, wakers));
+    }
+
+    /// Does `work` under the lock and calls the wakers it collected when the lock is released.
+    fn waking<T>(&self, work: impl FnOnce(&mut Core, &mut Wakers) -> T) -> T {
+        let mut wakers = Wakers::new();
+        let result = work(&mut self.lock(), &mut wakers);
+        for waker in wakers {
+            waker.wake();
+        }
+        result
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
+    }
+}

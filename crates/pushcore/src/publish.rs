@@ -1,0 +1,106 @@
+//! What comes back from a publish.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::position::Position;
+
+/// Where an event went
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its position
+    pub position: Position,
+    /// Whether it had been published before, under the same idempotency key
+    pub duplicate: bool,
+    /// What it would survive
+    pub durability: Durability,
+}
+
+/// What an event would survive, from little to much
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Nothing: it is in this process's memory
+    Volatile,
+    /// The end of the process: the operating system has it
+    Buffered,
+    /// The loss of power: the disk has it
+    Flushed,
+    /// The loss of a node: a quorum has it in memory
+    Replicated,
+    /// The loss of power everywhere: a quorum has it on disk
+    ReplicatedFlushed,
+}
+
+/// Why an event was not published; nothing of it is in the log
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The topic has ended.
+    #[error("the topic has ended")]
+    Ended,
+    /// The idempotency key was used for another event.
+    #[error("the idempotency key was used for a different event")]
+    IdempotencyConflict,
+    /// The event is larger than the hub takes.
+    #[error("the event has {bytes} bytes, and at most {max} are taken")]
+    TooLarge {
+        /// Bytes of its data and labels
+        bytes: usize,
+        /// [`HubConfig::max_event_bytes`](crate::HubConfig)
+        max: usize,
+    },
+    /// There are too many events in the batch; none was published.
+    #[error("the batch has more than {max} events")]
+    BatchTooLong {
+        /// [`HubConfig::max_batch_events`](crate::HubConfig)
+        max: usize,
+    },
+    /// The store does not take it now; a retry with the same idempotency key is safe.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// The answers to a batch, in its order
+pub type Receipts = Vec<Result<Receipt, PublishError>>;
+
+/// The answer to a publish, at once or when the store has spoken
+///
+/// Over the memory log it is always ready ([`try_ready`](Publish::try_ready)). It needs no runtime. Dropping it does not
+/// take the publish back.
+#[must_use = "a publish may be refused"]
+pub struct Publish(Inner);
+
+enum Inner {
+    Ready(Receipts),
+    Pending(Pin<Box<dyn Future<Output = Receipts> + Send>>),
+}
+
+impl Publish {
+    pub(crate) fn ready(receipts: Receipts) -> Publish {
+        Publish(Inner::Ready(receipts))
+    }
+
+    /// The answers, if they are there already.
+    ///
+    /// # Errors
+    /// Itself, to be awaited.
+    pub fn try_ready(self) -> Result<Receipts, Publish> {
+        match self.0 {
+            Inner::Ready(receipts) => Ok(receipts),
+            Inner::Pending(_) => Err(self),
+        }
+    }
+}
+
+impl Future for Publish {
+    type Output = Receipts;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Receipts> {
+        match &mut self.0 {
+            Inner::Ready(receipts) => Poll::Ready(std::mem::take(receipts)),
+            Inner::Pending(future) => future.as_mut().poll(cx),
+        }
+    }
+}
