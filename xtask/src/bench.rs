@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 /// What `cargo xtask bench` is asked to do.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// `ws-codec`, `sse-codec` or `pushcore`
+    /// `ws-codec`, `sse-codec`, `pushcore` or `server`
     what: What,
     /// Handed to the benchmark as they are
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -19,21 +19,40 @@ enum What {
     WsCodec,
     SseCodec,
     Pushcore,
+    Server,
 }
 
 /// Runs the benchmark; its tables are its output.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let package = match args.what {
-        What::WsCodec => "ws-codec",
-        What::SseCodec => "sse-codec",
-        What::Pushcore => "pushcore",
-    };
+    match args.what {
+        What::WsCodec => cargo(
+            &["bench", "--package", "ws-codec", "--bench", "peers"],
+            &args.rest,
+        ),
+        What::SseCodec => cargo(
+            &["bench", "--package", "sse-codec", "--bench", "peers"],
+            &args.rest,
+        ),
+        What::Pushcore => cargo(
+            &["bench", "--package", "pushcore", "--bench", "peers"],
+            &args.rest,
+        ),
+        // Optimised whatever the rest is built as: a slow generator would measure itself.
+        What::Server => cargo(
+            &["run", "--quiet", "--release", "--package", "push-bench"],
+            &args.rest,
+        ),
+    }
+}
+
+fn cargo(command: &[&str], rest: &[String]) -> Result<()> {
     let status = Command::new("cargo")
-        .args(["bench", "--package", package, "--bench", "peers", "--"])
-        .args(&args.rest)
+        .args(command)
+        .arg("--")
+        .args(rest)
         .status()?;
     if !status.success() {
-        bail!("the benchmark of {package} failed");
+        bail!("cargo {} failed", command.join(" "));
     }
     Ok(())
 }

@@ -353,6 +353,19 @@ macro_rules! choice {
             $($(#[doc = $line])+ $variant,)+
         }
 
+        impl $choice {
+            /// All there are, in the order of their documentation
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The word for it
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+
         impl $crate::config::kind::Kind for $choice {
             type Value = Self;
             const WANTS: &'static str = concat!("one of" $(, " ", $word)+);
