@@ -73,7 +73,7 @@ pub(crate) fn batch(batch: &Arc<Batch>, form: Form) -> Bytes {
 pub(crate) fn event(event: &Arc<Event>, form: Form) -> Bytes {
     event.form(form as u8, || match form {
         Form::SseRaw | Form::SseRawChunked => sse(event, None),
-        Form::SseJson | Form::SseJsonChunked => sse(event, Some(object_text(event))),
+        Form::SseJson | Form::SseJsonChunked => sse(event, Some(&object_text(event))),
         Form::WsPlain => match event.data() {
             DataRef::Text(text) => ws(OpCode::Text, text.as_bytes()),
             DataRef::Bytes(bytes) => ws(OpCode::Binary, bytes),
@@ -167,7 +167,7 @@ fn ws(opcode: OpCode, payload: &[u8]) -> Bytes {
     frame.into()
 }
 
-fn sse(event: &Event, object: Option<String>) -> Bytes {
+fn sse(event: &Event, object: Option<&str>) -> Bytes {
     let id = event.position().to_string();
     let id = EventId::new(&id).expect("a position's text is letters, digits and `-`");
     let mut block = Block::new().id(id);
@@ -175,7 +175,7 @@ fn sse(event: &Event, object: Option<String>) -> Bytes {
         block =
             block.event(EventType::new(name).expect("pushcore's event types have no line ends"));
     }
-    match (&object, event.data()) {
+    match (object, event.data()) {
         (Some(object), _) => block.data(object).to_bytes(),
         (None, DataRef::Bytes(bytes)) => block.data(&BASE64.encode(bytes)).to_bytes(),
         (None, DataRef::Text(text)) => block.data(text).to_bytes(),

@@ -77,10 +77,6 @@ impl Handshake {
         })
     }
 
-    pub(crate) fn speaks_push(&self) -> bool {
-        self.speaks_push
-    }
-
     /// Opens the door that the subprotocol asks for
     ///
     /// `reading` is what the URL names; without a subprotocol that must be one exact topic.

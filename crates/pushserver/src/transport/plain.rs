@@ -77,7 +77,7 @@ impl PlainSocket {
                 Delivery::End(end) => match end.reason {
                     EndReason::Ended => self.close(app, Closing::Ended, "the topic has ended", now),
                     EndReason::Deleted => {
-                        self.close(app, Closing::Deleted, "the topic was deleted", now)
+                        self.close(app, Closing::Deleted, "the topic was deleted", now);
                     }
                     _ => self.close(
                         app,
@@ -93,7 +93,7 @@ impl PlainSocket {
                     self.close(app, Closing::Lagged, "the reader fell too far behind", now);
                 }
                 Delivery::Closed(_) => {
-                    self.close(app, Closing::Revoked, "the grant was revoked", now)
+                    self.close(app, Closing::Revoked, "the grant was revoked", now);
                 }
                 // Nothing in this mode can carry a warning or a presence.
                 _ => {}

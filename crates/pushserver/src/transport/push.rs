@@ -123,7 +123,7 @@ impl PushSocket {
     pub(crate) fn handle_input(&mut self, app: &Arc<App>, now: Timestamp, bytes: &mut [u8]) {
         let waiting = &mut self.waiting;
         self.socket.handle_input(now, bytes, |message| {
-            waiting.push_back(message.into_owned())
+            waiting.push_back(message.into_owned());
         });
         self.obey_waiting(app, now);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use super::problem::Problem;
@@ -17,7 +17,7 @@ use crate::stream_body::StreamBody;
 ///
 /// Either whole and known in length, or a stream that goes on until its door closes.
 #[derive(Debug)]
-pub struct Body(Kind);
+pub(crate) struct Body(Kind);
 
 #[derive(Debug)]
 enum Kind {
