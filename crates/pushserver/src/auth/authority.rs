@@ -12,6 +12,7 @@ use super::api_key::{self, ApiKeys};
 use super::failures::Failures;
 use super::keys::{KeyError, KeyRing};
 use super::origin::{Cookies, OriginPolicy, PolicyError};
+use super::recent::Recent;
 use super::ticket::{Ticket, TicketError, TicketKey};
 use super::token::{self, Demands};
 use super::{Credentials, Refusal, patterns};
@@ -42,6 +43,7 @@ struct State {
     anonymous: Arc<Grant>,
     origins: Arc<OriginPolicy>,
     demands: Demands,
+    recent: Recent,
 }
 
 /// Why there is no authority
@@ -73,7 +75,7 @@ impl Authority {
     ///
     /// A client that shows nothing gets what everybody has, which may be nothing; whether that is enough is decided
     /// where it asks for something. While an address has failed too often, what comes from it is not looked at, good
-    /// or bad.
+    /// or bad, except for bearer tokens that were good a moment ago.
     pub fn authorize(
         &self,
         credentials: &Credentials<'_>,
@@ -85,6 +87,9 @@ impl Authority {
         }
         if credentials.is_anonymous() {
             return Ok(Arc::clone(&state.anonymous));
+        }
+        if let Some(grant) = state.recall(credentials, now) {
+            return Ok(grant);
         }
         if let Some(retry_after) = self.failures().wait(credentials.peer, now) {
             return Err(Refusal::TooMany { retry_after });
@@ -222,6 +227,7 @@ impl State {
                 leeway: auth.leeway,
                 allow_eternal: auth.allow_eternal_tokens,
             },
+            recent: Recent::default(),
             auth: auth.clone(),
         })
     }
@@ -256,6 +262,13 @@ impl State {
         self.token(cookie, now)
     }
 
+    fn recall(&self, credentials: &Credentials<'_>, now: Timestamp) -> Option<Arc<Grant>> {
+        let token = credentials
+            .bearer
+            .filter(|token| token.len() <= self.demands.max_bytes)?;
+        self.recent.recall(token, now)
+    }
+
     fn token(&self, text: &str, now: Timestamp) -> Result<Arc<Grant>, Refusal> {
         let verified = token::verify(text, &self.keys, &self.demands, now);
         let mut grant = verified.map_err(|error| {
@@ -263,7 +276,9 @@ impl State {
             Refusal::Invalid
         })?;
         self.add_anonymous(&mut grant);
-        Ok(Arc::new(grant))
+        let grant = Arc::new(grant);
+        self.recent.remember(text, &grant, now);
+        Ok(grant)
     }
 
     fn api_key(&self, key: &str) -> Result<Arc<Grant>, Refusal> {
