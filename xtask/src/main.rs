@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod bench;
+mod conformance;
 mod fuzz;
 mod test;
 mod tidy;
@@ -21,6 +22,8 @@ mod workspace;
 enum Command {
     /// Measure a crate beside its peers and the physical floors
     Bench(bench::Args),
+    /// Run other people's tests of a protocol we speak
+    Conformance(conformance::Args),
     /// Run a fuzz target of one of the crates under libFuzzer
     Fuzz(fuzz::Args),
     /// Run everything that must be true of a change
@@ -32,6 +35,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Bench(args) => bench::run(&args),
+        Command::Conformance(args) => conformance::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Test(args) => return test::run(&args),
         Command::Tidy => tidy::run(),

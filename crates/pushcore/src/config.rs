@@ -76,6 +76,15 @@ impl Default for HubConfig {
     }
 }
 
+impl HubConfig {
+    /// The same with bounds that fit each other: one event and all encodings leave room for the log.
+    pub(crate) fn within_itself(mut self) -> HubConfig {
+        self.max_event_bytes = self.max_event_bytes.min(self.max_bytes / 4);
+        self.max_form_bytes = self.max_form_bytes.min(self.max_bytes / 2);
+        self
+    }
+}
+
 /// How long the events of some topics are kept
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetentionRule {

@@ -127,8 +127,13 @@ impl Event {
         &self.forms
     }
 
-    pub(crate) fn header(&self) -> &Arc<Header> {
-        &self.header
+    /// Its content in parts, for a snapshot.
+    pub(crate) fn content_parts(&self) -> Parts<'_> {
+        Parts {
+            is_text: matches!(self.body, Body::Text(_)),
+            labels: [self.event_type, self.key, self.content_type],
+            body: self.body.as_bytes(),
+        }
     }
 
     pub(crate) fn tag(&self) -> Tag {
@@ -172,6 +177,15 @@ impl fmt::Debug for Event {
     }
 }
 
+/// An event's content as it lies in memory
+pub(crate) struct Parts<'a> {
+    pub(crate) is_text: bool,
+    /// Lengths of the type, the key and the content type
+    pub(crate) labels: [u8; 3],
+    /// The data and behind it the labels
+    pub(crate) body: &'a [u8],
+}
+
 /// Where and when an event enters the log
 pub(crate) struct Place {
     pub(crate) offset: u64,
@@ -210,6 +224,35 @@ impl Content {
             key: length(labels[1]),
             content_type: length(labels[2]),
         }
+    }
+
+    /// Puts parts together again; `None` if they do not fit each other.
+    pub(crate) fn from_parts(is_text: bool, labels: [u8; 3], body: &[u8]) -> Option<Content> {
+        let labels_len: usize = labels.iter().map(|&len| usize::from(len)).sum();
+        let (data, texts) = body.split_at(body.len().checked_sub(labels_len)?);
+        let mut rest = std::str::from_utf8(texts).ok()?;
+        for len in labels {
+            rest = rest.split_at_checked(usize::from(len))?.1;
+        }
+        let body = match is_text {
+            // The data by itself must be text, so that a label never begins inside a character.
+            true => Body::Text(
+                format!(
+                    "{}{}",
+                    std::str::from_utf8(data).ok()?,
+                    std::str::from_utf8(texts).ok()?
+                )
+                .into(),
+            ),
+            false => Body::Bytes(body.into()),
+        };
+        let [event_type, key, content_type] = labels;
+        Some(Content {
+            body,
+            event_type,
+            key,
+            content_type,
+        })
     }
 
     pub(crate) fn empty() -> Content {
@@ -324,6 +367,13 @@ impl Body {
         }
     }
 
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Body::Text(text) => text.as_bytes(),
+            Body::Bytes(bytes) => bytes,
+        }
+    }
+
     fn join(self, labels: &[&str]) -> Body {
         let more: usize = labels.iter().map(|label| label.len()).sum();
         if more == 0 {
@@ -389,6 +439,28 @@ impl NewEvent {
             idempotency: None,
             end: false,
         }
+    }
+
+    /// Bytes of its data and labels, which is what limits and retention count.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let labels = [
+            self.event_type.as_ref().map(EventType::as_str),
+            self.key.as_ref().map(Key::as_str),
+            self.content_type.as_ref().map(ContentType::as_str),
+        ];
+        self.data.len() + labels.into_iter().flatten().map(str::len).sum::<usize>()
+    }
+}
+
+impl From<NewEvent> for Content {
+    fn from(new: NewEvent) -> Content {
+        let (kind, key, mime) = (
+            new.event_type.as_ref(),
+            new.key.as_ref(),
+            new.content_type.as_ref(),
+        );
+        Content::new(new.data, kind, key, mime)
     }
 }
 

@@ -55,7 +55,7 @@ impl Grant {
 }
 
 /// What is taken back, from running subscriptions and from those to come
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Revocation {
     /// Every grant from this token
     Token(String),

@@ -1,122 +1,99 @@
 //! The front door: publish, subscribe, revoke.
-//!
-//! This first form keeps every event and scans; it has the final signatures.
 
-use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
 
 use crate::config::HubConfig;
-use crate::delivery::{Batch, Budget, CloseReason, Delivery, End, EndReason};
-use crate::event::{Content, Event, Header, NewEvent, Place, Record};
-use crate::forms::FormCache;
-use crate::grant::{Grant, Revocation};
-use crate::pattern::Pattern;
-use crate::position::{Epoch, Position, Tag};
-use crate::publish::{Durability, Publish, PublishError, Receipt};
-use crate::stats::{Backlog, HubStats, Page, TopicStatus};
-use crate::subscribe::{Start, SubscribeError, SubscribeOptions};
+use crate::core::{Core, Wakers};
+use crate::delivery::{Budget, Delivery};
+use crate::event::NewEvent;
+use crate::grant::Revocation;
+use crate::position::Position;
+use crate::publish::{Publish, PublishError};
+use crate::stats::{HubStats, Page, TopicStatus};
+use crate::subscribe::{SubscribeError, SubscribeOptions};
+use crate::subscription::Subscription;
 use crate::timestamp::Timestamp;
 use crate::topic::Topic;
 
-/// The front door: publish, subscribe, revoke; clones share one log
+/// The front door: publish, subscribe, revoke
+///
+/// Clones share one log. Every method locks it for a short while and waits for nothing else; wakers are called after the
+/// lock is released.
 #[derive(Clone)]
 pub struct Hub(Arc<Mutex<Core>>);
 
-struct Core {
-    epoch: Epoch,
-    forms: Arc<FormCache>,
-    events: Vec<Arc<Event>>,
-    wakers: BTreeMap<u64, Waker>,
-    next_subscription: u64,
-}
-
 impl Hub {
-    /// A hub with an empty log in memory.
+    /// A hub with an empty log in memory; its epoch and tags come from `seed`, which should differ between lives.
     #[must_use]
     pub fn new(config: HubConfig, seed: u64, now: Timestamp) -> Hub {
-        let _ = now;
-        Hub(Arc::new(Mutex::new(Core {
-            epoch: Epoch(seed),
-            forms: FormCache::new(config.max_form_bytes),
-            events: Vec::new(),
-            wakers: BTreeMap::new(),
-            next_subscription: 0,
-        })))
+        let config = Arc::new(config.within_itself());
+        Hub(Arc::new(Mutex::new(Core::new(config, seed, now))))
     }
 
     /// Publishes a batch, in order; `subject` is who, for idempotency keys.
+    ///
+    /// Each event is published or refused by itself, but those of one batch stand together in the log. Who may publish
+    /// is for the caller to decide ([`Grant::may_publish`](crate::Grant::may_publish)). Never waits for a subscriber.
     pub fn publish(&self, batch: Vec<NewEvent>, subject: Option<&str>, now: Timestamp) -> Publish {
-        let _ = subject;
-        let mut core = self.lock();
-        let mut receipts = Vec::with_capacity(batch.len());
-        for new in batch {
-            let content = Content::new(
-                new.data,
-                new.event_type.as_ref(),
-                new.key.as_ref(),
-                new.content_type.as_ref(),
-            );
-            receipts.push(core.append(&new.topic, content, Record::Event, now));
-            if new.end {
-                let _ = core.append(&new.topic, Content::empty(), Record::Ended, now);
-            }
-        }
-        core.wake();
-        Publish::ready(receipts)
+        Publish::ready(self.waking(|core, wakers| core.publish(batch, subject, now, wakers)))
     }
 
     /// Ends a topic without a last event; says where the end stands.
+    ///
+    /// Readers are told after the events before it. Until [`HubConfig::end_ttl`] has passed, publishing to the topic is
+    /// refused; then it may begin anew.
+    ///
+    /// # Errors
+    /// [`PublishError::Ended`] when it has ended already.
     pub fn end_topic(&self, topic: &Topic, now: Timestamp) -> Result<Position, PublishError> {
-        let mut core = self.lock();
-        let receipt = core.append(topic, Content::empty(), Record::Ended, now)?;
-        core.wake();
-        Ok(receipt.position)
+        self.waking(|core, wakers| core.end_topic(topic, now, wakers))
     }
 
-    /// Ends a topic and erases its events; says how many there were, or `None` if the topic is not known.
+    /// Ends a topic and erases its events; says how many there were, or `None` if the log does not know the topic.
+    ///
+    /// For those who have not read them they are a gap, and the end says `deleted`.
     pub fn delete_topic(&self, topic: &Topic, now: Timestamp) -> Option<u64> {
-        let mut core = self.lock();
-        let before = core.events.len();
-        core.events.retain(|e| e.topic() != topic);
-        let erased = before - core.events.len();
-        let _ = core.append(topic, Content::empty(), Record::Deleted, now);
-        core.wake();
-        (erased > 0).then_some(erased as u64)
+        self.waking(|core, wakers| core.delete_topic(topic, now, wakers))
     }
 
-    /// The position of the newest event.
+    /// The position of the newest entry of the log.
     #[must_use]
     pub fn head(&self) -> Position {
-        self.lock().head()
+        self.lock().log.head()
     }
 
-    /// What is known of a topic.
+    /// What is known of a topic; `None` if the log remembers nothing of it.
     #[must_use]
     pub fn topic_status(&self, topic: &Topic) -> Option<TopicStatus> {
         let core = self.lock();
-        let own: Vec<_> = core.events.iter().filter(|e| e.topic() == topic).collect();
-        let last = own.iter().rev().find(|e| e.record() == Record::Event);
+        let log = &core.log;
+        let state = &log.topics[log.topic(topic)? as usize];
         Some(TopicStatus {
-            last: last.map(|e| e.position()),
-            first: own.first().map(|e| e.offset()),
-            events: own.len() as u64,
-            bytes: own.iter().map(|e| e.body_len() as u64).sum(),
-            ended: own.last()?.record() != Record::Event,
-            subscribers: 0,
+            last: state.last.map(|(offset, tag)| Position {
+                epoch: log.epoch,
+                offset,
+                tag,
+            }),
+            first: state.oldest().map(|event| event.offset()),
+            events: state.event_count() as u64,
+            bytes: state.bytes,
+            ended: state.ended.is_some(),
+            subscribers: state.readers.as_ref().map_or(0, |readers| readers.count),
         })
     }
 
-    /// Topics in the order of their names, after `after`, at most `limit`.
+    /// The names of topics, in their order, after `after`, at most `limit`.
     #[must_use]
     pub fn topics(&self, after: Option<&Topic>, limit: usize) -> Vec<Topic> {
         let core = self.lock();
-        let mut topics: Vec<_> = core.events.iter().map(|e| e.topic().clone()).collect();
-        topics.sort();
-        topics.dedup();
-        topics.retain(|t| after.is_none_or(|a| t > a));
-        topics.truncate(limit);
-        topics
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let names = core
+            .log
+            .in_order
+            .range::<Topic, _>((from, Bound::Unbounded));
+        names.map(|(topic, _)| topic.clone()).take(limit).collect()
     }
 
     /// Counts and sizes.
@@ -124,13 +101,23 @@ impl Hub {
     pub fn stats(&self) -> HubStats {
         let core = self.lock();
         HubStats {
-            events: core.events.len(),
-            form_bytes: core.forms.bytes(),
-            ..HubStats::default()
+            topics: core.log.topics.len(),
+            events: core.log.events,
+            log_bytes: core.log.bytes,
+            form_bytes: core.log.forms.bytes(),
+            subscriptions: core.cursors.len(),
+            wildcards: core.log.wildcards.len(),
+            idempotency_keys: core.window.len(),
+            members: 0,
+            published: core.published,
+            evicted: core.log.evicted,
         }
     }
 
     /// Starts a subscription.
+    ///
+    /// Costs a binary search for each topic. The first reader of a wildcard that begins in the past has the index of its
+    /// topics built, which costs as much as reading it will.
     ///
     /// # Errors
     /// When the grant does not allow it or a bound is reached.
@@ -139,23 +126,11 @@ impl Hub {
         options: SubscribeOptions,
         now: Timestamp,
     ) -> Result<Subscription, SubscribeError> {
-        if let Some(grant) = &options.grant {
-            check(grant, &options.patterns, now)?;
-        }
-        let mut core = self.lock();
-        let position = core.start(options.start, &options.patterns);
-        core.next_subscription += 1;
-        Ok(Subscription {
-            hub: self.clone(),
-            id: core.next_subscription,
-            patterns: options.patterns,
-            position,
-            read: position.offset,
-            grant: options.grant,
-        })
+        let (id, position) = self.lock().subscribe(options, now)?;
+        Ok(Subscription::new(self.clone(), id, position))
     }
 
-    /// One page of what is retained.
+    /// One page of what is retained, by the same rules as a subscription.
     ///
     /// # Errors
     /// As [`Hub::subscribe`].
@@ -166,19 +141,22 @@ impl Hub {
         now: Timestamp,
     ) -> Result<Page, SubscribeError> {
         let mut subscription = self.subscribe(options, now)?;
-        let mut page = Page {
-            events: Vec::new(),
-            gaps: Vec::new(),
-            ends: Vec::new(),
-            next: subscription.position(),
-            up_to_date: true,
-        };
-        while let Some(delivery) = subscription.try_next(now, budget) {
-            match delivery {
-                Delivery::Batch(batch) => page.events.extend_from_slice(batch.events()),
-                Delivery::Gap(gap) => page.gaps.push(gap),
-                Delivery::End(end) => page.ends.push(end),
-                _ => break,
+        let mut page = Page::new(subscription.position());
+        let mut left = budget;
+        while page.events.is_empty() || left.events > 0 && left.bytes > 0 {
+            match subscription.try_next(now, left) {
+                Some(Delivery::Batch(batch)) => {
+                    left.events = left.events.saturating_sub(batch.events().len());
+                    left.bytes = left.bytes.saturating_sub(batch.bytes());
+                    page.events.extend_from_slice(batch.events());
+                }
+                Some(Delivery::Gap(gap)) => page.gaps.push(gap),
+                Some(Delivery::End(end)) => page.ends.push(end),
+                Some(_) => {}
+                None => {
+                    page.up_to_date = true;
+                    break;
+                }
             }
         }
         page.next = subscription.position();
@@ -186,253 +164,43 @@ impl Hub {
     }
 
     /// Does what time asks for: retention by age, grants that run out, windows that close.
+    ///
+    /// To be called at or after [`Hub::poll_timeout`]. Correctness does not hang on it: publishing and subscribing apply
+    /// ages themselves, and a poll decides by its own `now`. What it does for a sleeping reader is to wake it.
     pub fn handle_tick(&self, now: Timestamp) {
-        let _ = now;
+        self.waking(|core, wakers| core.tick(now, wakers));
     }
 
     /// When [`Hub::handle_tick`] has something to do next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        None
+        self.lock().next_timeout()
     }
 
-    /// Takes authority back, from running subscriptions and from those to come until `until`.
+    /// Takes authority back, from running subscriptions at once and from those to come until `until`.
+    ///
+    /// Subscriptions without a grant, which are the program's own, are not concerned. Costs a walk over all subscriptions.
     pub fn revoke(&self, revocation: &Revocation, until: Timestamp, now: Timestamp) {
-        let _ = (revocation, until, now);
+        self.waking(|core, wakers| core.revoke(revocation, until, now, wakers));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Core> {
+    /// Does `work` under the lock and calls the wakers it collected when the lock is released.
+    fn waking<T>(&self, work: impl FnOnce(&mut Core, &mut Wakers) -> T) -> T {
+        let mut wakers = Wakers::new();
+        let result = work(&mut self.lock(), &mut wakers);
+        for waker in wakers {
+            waker.wake();
+        }
+        result
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn check(grant: &Grant, patterns: &[Pattern], now: Timestamp) -> Result<(), SubscribeError> {
-    if grant.is_expired(now) {
-        return Err(SubscribeError::Expired);
-    }
-    match patterns.iter().find(|p| !grant.may_subscribe(p)) {
-        Some(pattern) => Err(SubscribeError::Forbidden {
-            pattern: pattern.clone(),
-        }),
-        None => Ok(()),
-    }
-}
-
-impl Core {
-    fn head(&self) -> Position {
-        self.events.last().map_or(
-            Position {
-                epoch: self.epoch,
-                offset: 0,
-                tag: Tag::NONE,
-            },
-            |e| e.position(),
-        )
-    }
-
-    fn append(
-        &mut self,
-        topic: &Topic,
-        content: Content,
-        record: Record,
-        now: Timestamp,
-    ) -> Result<Receipt, PublishError> {
-        let last = self.events.iter().rev().find(|e| e.topic() == topic);
-        if last.is_some_and(|e| e.record() != Record::Event) {
-            return Err(PublishError::Ended);
-        }
-        let header = Arc::new(Header {
-            topic: topic.clone(),
-            epoch: self.epoch,
-            forms: self.forms.clone(),
-        });
-        let offset = self.events.last().map_or(0, |e| e.offset()) + 1;
-        let place = Place {
-            offset,
-            tag: Tag(offset as u32),
-            previous: last.map_or(0, |e| e.offset()),
-            time: now,
-        };
-        let event = Arc::new(content.into_event(header, &place, record));
-        self.events.push(event.clone());
-        Ok(Receipt {
-            position: event.position(),
-            duplicate: false,
-            durability: Durability::Volatile,
-        })
-    }
-
-    fn start(&self, start: Start, patterns: &[Pattern]) -> Position {
-        let mine = |e: &&Arc<Event>| patterns.iter().any(|p| p.matches(e.topic()));
-        let before = |event: Option<&Arc<Event>>| {
-            event.map_or(self.head(), |e| Position {
-                offset: e.offset() - 1,
-                tag: Tag::NONE,
-                ..self.head()
-            })
-        };
-        match start {
-            Start::Now => self.head(),
-            Start::After(position) => position,
-            Start::Earliest => before(self.events.iter().find(mine)),
-            Start::Last(0) => self.head(),
-            Start::Last(n) => {
-                let skip = usize::try_from(n - 1).unwrap_or(usize::MAX);
-                let mut back = self.events.iter().rev().filter(mine);
-                before(back.nth(skip).or(self.events.iter().find(mine)))
-            }
-            Start::Since(time) => {
-                before(self.events.iter().filter(mine).find(|e| e.time() >= time))
-            }
-        }
-    }
-
-    fn wake(&mut self) {
-        for (_, waker) in std::mem::take(&mut self.wakers) {
-            waker.wake();
-        }
-    }
-}
-
-/// A reader's patterns and its one cursor; dropping it ends it
-pub struct Subscription {
-    hub: Hub,
-    id: u64,
-    patterns: Vec<Pattern>,
-    position: Position,
-    read: u64,
-    grant: Option<Arc<Grant>>,
-}
-
-impl Subscription {
-    /// The cursor: the position of the last event delivered, or where it began.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        self.position
-    }
-
-    /// Its patterns, in the order they were added.
-    #[must_use]
-    pub fn patterns(&self) -> Vec<Pattern> {
-        self.patterns.clone()
-    }
-
-    /// Hands out what comes next, or arranges for `cx` to be woken when there is something.
-    pub fn poll(&mut self, cx: &mut Context<'_>, now: Timestamp, budget: Budget) -> Poll<Delivery> {
-        match self.try_next(now, budget) {
-            Some(delivery) => Poll::Ready(delivery),
-            None => {
-                let mut core = self.hub.lock();
-                core.wakers.insert(self.id, cx.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-
-    /// Hands out what comes next, if there is something.
-    pub fn try_next(&mut self, now: Timestamp, budget: Budget) -> Option<Delivery> {
-        if self.grant.as_ref().is_some_and(|g| g.is_expired(now)) {
-            return Some(Delivery::Closed(CloseReason::Expired));
-        }
-        let core = self.hub.lock();
-        let mut events: Vec<Arc<Event>> = Vec::new();
-        let read = self.read;
-        for event in core.events.iter().filter(|e| e.offset() > read) {
-            if !self.patterns.iter().any(|p| p.matches(event.topic())) {
-                continue;
-            }
-            if event.record() != Record::Event {
-                if events.is_empty() {
-                    self.read = event.offset();
-                    return Some(Delivery::End(End {
-                        pattern: Pattern::exact(event.topic().clone()),
-                        reason: EndReason::Ended,
-                        at: event.position(),
-                    }));
-                }
-                break;
-            }
-            events.push(event.clone());
-            self.read = event.offset();
-            self.position = event.position();
-            if events.len() >= budget.events {
-                break;
-            }
-        }
-        let forms = core.forms.clone();
-        (!events.is_empty()).then(|| Delivery::Batch(Arc::new(Batch::new(events, forms))))
-    }
-
-    /// Reads `pattern` too, from the cursor on, or from `start` if that is later; says from where.
-    ///
-    /// # Errors
-    /// When the grant does not allow it or a bound is reached.
-    pub fn add(
-        &mut self,
-        pattern: Pattern,
-        start: Option<Start>,
-        now: Timestamp,
-    ) -> Result<Position, SubscribeError> {
-        let _ = start;
-        if let Some(grant) = &self.grant {
-            check(grant, std::slice::from_ref(&pattern), now)?;
-        }
-        if !self.patterns.contains(&pattern) {
-            self.patterns.push(pattern);
-        }
-        Ok(self.position)
-    }
-
-    /// Reads `pattern` no longer; says whether it did.
-    pub fn remove(&mut self, pattern: &Pattern) -> bool {
-        let before = self.patterns.len();
-        self.patterns.retain(|p| p != pattern);
-        before != self.patterns.len()
-    }
-
-    /// Goes on under a renewed grant.
-    ///
-    /// # Errors
-    /// When it is for another subject, has run out or was revoked.
-    pub fn regrant(&mut self, grant: Arc<Grant>, now: Timestamp) -> Result<(), SubscribeError> {
-        let _ = now;
-        if self
-            .grant
-            .as_ref()
-            .is_some_and(|own| own.subject != grant.subject)
-        {
-            return Err(SubscribeError::OtherSubject);
-        }
-        self.patterns.retain(|p| grant.may_subscribe(p));
-        self.grant = Some(grant);
-        Ok(())
-    }
-
-    /// Whether the last poll reached the head and left the waker armed, so that polling again before a wake would find
-    /// nothing.
-    #[must_use]
-    pub fn is_caught_up(&self) -> bool {
-        false
-    }
-
-    /// How far it is behind.
-    #[must_use]
-    pub fn backlog(&self) -> Backlog {
-        let core = self.hub.lock();
-        let mut backlog = Backlog::default();
-        for event in core.events.iter().filter(|e| e.offset() > self.read) {
-            if self.patterns.iter().any(|p| p.matches(event.topic())) {
-                backlog.events += 1;
-                backlog.bytes += event.body_len() as u64;
-                backlog.oldest = backlog.oldest.or(Some(event.time()));
-            }
-        }
-        backlog
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.hub.lock().wakers.remove(&self.id);
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
     }
 }

@@ -73,3 +73,15 @@ pub struct Page {
     /// Whether the page reaches the head
     pub up_to_date: bool,
 }
+
+impl Page {
+    pub(crate) fn new(next: Position) -> Page {
+        Page {
+            events: Vec::new(),
+            gaps: Vec::new(),
+            ends: Vec::new(),
+            next,
+            up_to_date: false,
+        }
+    }
+}

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use pushcore::{Pattern, PatternError, Timestamp};
+
+use crate::auth::{AuthError, Authority, Secret, mint};
 use crate::config::{Config, ConfigError};
 
 /// Reads the command line of this process; prints help, or what is wrong with it, and ends the process if asked to
@@ -54,6 +57,17 @@ impl Source {
         Config::load(file.as_deref(), env, self.flags().into_iter())
     }
 
+    /// Reads everything that a start would read, key files included, and starts nothing
+    ///
+    /// # Errors
+    ///
+    /// What would keep the server from starting. What is merely unwise is returned.
+    pub fn check(&self) -> Result<Vec<String>, CheckError> {
+        let config = self.load()?;
+        let authority = Authority::from_config(&config)?;
+        Ok(authority.warnings())
+    }
+
     /// The configuration file, if one is named
     pub fn file(&self) -> Option<PathBuf> {
         let named = self.config.clone();
@@ -72,6 +86,17 @@ impl Source {
         }
         flags
     }
+}
+
+/// What would keep the server from starting
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// A setting
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A key file
+    #[error(transparent)]
+    Auth(#[from] AuthError),
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {
@@ -111,6 +136,54 @@ pub struct Token {
     pub lifetime: std::time::Duration,
 }
 
+impl Token {
+    /// Makes the token, signed with `auth.secret` and good from `now` on
+    ///
+    /// # Errors
+    ///
+    /// Where it would not be accepted: without a secret, with a pattern that is none, or without its end.
+    pub fn mint(&self, config: &Config, now: Timestamp) -> Result<Secret, MintError> {
+        let secret = config.auth.secret.as_ref().ok_or(MintError::NoSecret)?;
+        for text in self.subscribe.iter().chain(&self.publish) {
+            Pattern::parse(text).map_err(|reason| MintError::Pattern {
+                text: text.clone(),
+                reason,
+            })?;
+        }
+        let expires = now.saturating_add(self.lifetime);
+        let mut claims = serde_json::json!({
+            "exp": expires.0 / 1000,
+            "push": { "subscribe": self.subscribe, "publish": self.publish, "admin": self.admin },
+        });
+        if let Some(subject) = &self.subject {
+            claims["sub"] = subject.as_str().into();
+        }
+        if let Some(audience) = config.auth.audience.first() {
+            claims["aud"] = audience.as_str().into();
+        }
+        Ok(mint(&claims, secret))
+    }
+}
+
+/// Why no token is made
+#[derive(Debug, thiserror::Error)]
+pub enum MintError {
+    /// There is nothing to sign it with
+    #[error(
+        "a token is signed with auth.secret, and none is configured: set PUSH_AUTH_SECRET to the output of \
+         `openssl rand -base64 32`, for the server and for this command"
+    )]
+    NoSecret,
+    /// It would name a pattern that is none
+    #[error("{text:?} is no pattern: {reason}")]
+    Pattern {
+        /// As it was given
+        text: String,
+        /// What is wrong with it
+        reason: PatternError,
+    },
+}
+
 /// Real-time push: publish to a topic, and everyone who follows it gets the event
 #[derive(Parser)]
 #[command(name = "pushserver", version)]
@@ -141,5 +214,111 @@ impl From<Cli> for Command {
             Some(Verb::DefaultConfig(form)) => Self::DefaultConfig(form),
             Some(Verb::Token(token)) => Self::Token(cli.source, token),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Credentials;
+
+    fn parsed(line: &str) -> Command {
+        Cli::try_parse_from(line.split(' ')).unwrap().into()
+    }
+
+    fn flags(line: &str) -> Vec<(String, String)> {
+        match parsed(line) {
+            Command::Serve(source) | Command::CheckConfig(source) | Command::Token(source, _) => {
+                source.flags()
+            }
+            Command::DefaultConfig(_) => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_is_what_happens_unless_something_else_is_asked_for() {
+        assert!(matches!(parsed("pushserver"), Command::Serve(_)));
+        assert!(matches!(parsed("pushserver --insecure"), Command::Serve(_)));
+        assert!(matches!(parsed("pushserver serve"), Command::Serve(_)));
+        assert!(matches!(
+            parsed("pushserver check-config"),
+            Command::CheckConfig(_)
+        ));
+        assert!(matches!(
+            parsed("pushserver default-config"),
+            Command::DefaultConfig(Form { markdown: false })
+        ));
+        assert!(matches!(
+            parsed("pushserver token --subject a"),
+            Command::Token(..)
+        ));
+        assert!(Cli::try_parse_from(["pushserver", "--set", "x"]).is_err());
+        assert!(Cli::try_parse_from(["pushserver", "frobnicate"]).is_err());
+    }
+
+    #[test]
+    fn flags_may_stand_on_either_side_of_the_command() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let expect = [
+            pair("stream.retry", "3s"),
+            pair("listen", "127.0.0.1:1"),
+            pair("insecure", "true"),
+        ];
+        for line in [
+            "pushserver --set stream.retry=3s --listen 127.0.0.1:1 --insecure",
+            "pushserver --set stream.retry=3s --listen 127.0.0.1:1 --insecure serve",
+            "pushserver serve --set stream.retry=3s --listen 127.0.0.1:1 --insecure",
+            "pushserver check-config -s stream.retry=3s -l 127.0.0.1:1 --insecure",
+        ] {
+            assert_eq!(flags(line), expect, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_token_made_here_is_accepted_here() {
+        let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let settings = [
+            setting("auth.secret", "0123456789abcdef0123456789abcdef"),
+            setting("auth.audience", "push"),
+        ];
+        let config = Config::load(None, std::iter::empty(), settings.into_iter()).unwrap();
+        let Command::Token(_, token) = parsed(
+            "pushserver token --subject alice --subscribe a/** --publish b --admin --lifetime 5m",
+        ) else {
+            panic!("that is the token command");
+        };
+        let now = Timestamp(1_800_000_000_000);
+        let minted = token.mint(&config, now).unwrap();
+        let authority = Authority::from_config(&config).unwrap();
+        let peer = [127, 0, 0, 1].into();
+        let grant = authority
+            .authorize(&Credentials::bearer(minted.expose(), peer), now)
+            .unwrap();
+        assert_eq!(grant.subject.as_deref(), Some("alice"));
+        assert!(grant.admin && grant.may_subscribe(&Pattern::parse("a/b").unwrap()));
+        let late = now.saturating_add(std::time::Duration::from_secs(331));
+        assert!(
+            authority
+                .authorize(&Credentials::bearer(minted.expose(), peer), late)
+                .is_err()
+        );
+
+        assert!(matches!(
+            token.mint(&Config::default(), now),
+            Err(MintError::NoSecret)
+        ));
+        let wrong = Token {
+            subscribe: vec!["a**".into()],
+            ..token
+        };
+        assert!(matches!(
+            wrong.mint(&config, now),
+            Err(MintError::Pattern { .. })
+        ));
     }
 }

@@ -1,5 +1,32 @@
 //! The push server: HTTP, WebSocket and event streams over one log of topics.
 
+mod access;
+mod admission;
+mod answer;
+mod app;
 pub mod auth;
+mod batch;
 pub mod cli;
+mod clock;
+mod close_codes;
 pub mod config;
+mod encode;
+mod follow;
+mod health;
+mod leaving;
+mod lines;
+mod metrics;
+mod page;
+mod peer;
+mod publish;
+mod server;
+mod shard;
+mod stream_body;
+mod stream_start;
+mod topic_admin;
+mod transport;
+mod upgraded;
+mod web;
+mod websocket;
+
+pub use server::Server;

@@ -10,6 +10,11 @@ pub struct Config {
     /// What a peer may make this side hold
     pub limits: Limits,
 
+    /// The shortest message that [`Connection::send`](crate::Connection::send) compresses where compression was agreed on. Default 64 bytes.
+    ///
+    /// Below it a message rarely becomes shorter by more than the few bytes that compression adds.
+    pub compress_from: usize,
+
     /// How long a peer may be silent before it is sent a ping. Default 20 s; `None` for never.
     ///
     /// Proxies drop connections that are silent for 30 to 60 s, so this keeps them open as well.
@@ -31,6 +36,7 @@ impl Config {
     /// The defaults, as each field describes them.
     pub const DEFAULT: Config = Config {
         limits: Limits::DEFAULT,
+        compress_from: 64,
         ping_after: Some(Duration::from_secs(20)),
         max_silence: Duration::from_secs(10),
         max_message_time: Some(Duration::from_secs(60)),

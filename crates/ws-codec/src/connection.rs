@@ -8,11 +8,18 @@ use core::time::Duration;
 use crate::close::CloseFrame;
 use crate::config::Config;
 use crate::control::ControlPayload;
+#[cfg(feature = "deflate")]
+use crate::decoder::Compression;
 use crate::decoder::Decoder;
+#[cfg(feature = "deflate")]
+use crate::deflater::Deflater;
 use crate::encode::{self, encode_close_into};
 use crate::end::{Ended, Lost};
 use crate::event::Event;
 use crate::failure::{Failure, Refused};
+#[cfg(feature = "deflate")]
+use crate::handshake::Deflate;
+use crate::header::FrameHeader;
 use crate::mask::{Mask, MaskKeys};
 use crate::message::{Assembler, Message};
 use crate::opcode::OpCode;
@@ -48,9 +55,10 @@ pub struct Connection {
     state: State,
     /// The peer was silent and has been asked for a sign of life
     pinged: bool,
-    role: Role,
     keys: Option<Box<MaskKeys>>,
     queue: Option<Box<Queue>>,
+    #[cfg(feature = "deflate")]
+    compressor: Option<Box<Compressor>>,
     ended: Option<Box<Ended>>,
     last_heard: Nanos,
     /// When the message under way began; `NEVER` when none is
@@ -60,9 +68,16 @@ pub struct Connection {
 }
 
 const _: () = assert!(
-    size_of::<Connection>() <= 256,
+    IDLE_BYTES <= 256,
     "an idle connection costs at most 256 bytes"
 );
+
+/// What an idle connection costs, with compression agreed on without context takeover
+#[cfg(feature = "deflate")]
+const IDLE_BYTES: usize =
+    size_of::<Connection>() + size_of::<Compressor>() + size_of::<crate::inflater::Inflater>();
+#[cfg(not(feature = "deflate"))]
+const IDLE_BYTES: usize = size_of::<Connection>();
 
 /// How far the closing handshake is (RFC 6455 section 7.1)
 ///
@@ -90,6 +105,34 @@ struct Queue {
     pong: Option<ControlPayload>,
     close: Option<Option<CloseFrame>>,
 }
+
+/// What compresses the messages of [`Connection::send`]
+#[cfg(feature = "deflate")]
+#[derive(Debug)]
+struct Compressor {
+    agreed: Deflate,
+    /// Made at the first message
+    deflater: Option<Box<Deflater>>,
+}
+
+#[cfg(feature = "deflate")]
+impl Compressor {
+    fn compress(&mut self, role: Role, payload: &[u8]) -> Vec<u8> {
+        let mut deflater = self
+            .deflater
+            .take()
+            .unwrap_or_else(|| Box::new(Deflater::new(role, &self.agreed, LEVEL)));
+        let compressed = deflater.compress(payload);
+        if self.agreed.written_by(role).takeover {
+            self.deflater = Some(deflater);
+        }
+        compressed
+    }
+}
+
+/// zlib's own default
+#[cfg(feature = "deflate")]
+const LEVEL: u8 = 6;
 
 /// What came in. Messages are borrowed from the input where they can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,14 +177,37 @@ impl Connection {
             config,
             state: State::Open,
             pinged: false,
-            role,
             keys,
             queue: None,
+            #[cfg(feature = "deflate")]
+            compressor: None,
             ended: None,
             last_heard: Nanos::from(now),
             begun: Nanos::NEVER,
             close_by: Nanos::NEVER,
         }
+    }
+
+    /// The same, with what was agreed on about compression.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(mut self, agreed: Deflate) -> Connection {
+        self.decoder = self.decoder.with_compression(Compression::Deflate);
+        self.assembler = Assembler::new().with_deflate(self.role(), &agreed, &self.config.limits);
+        self.compressor = Some(Box::new(Compressor {
+            agreed,
+            deflater: None,
+        }));
+        self
+    }
+
+    /// What was agreed on about compression.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(&self) -> Option<&Deflate> {
+        self.compressor
+            .as_ref()
+            .map(|compressor| &compressor.agreed)
     }
 
     /// Takes bytes off the front of `input` up to the end of the next thing that came in, and returns it. `None`: all was taken.
@@ -348,7 +414,10 @@ impl Connection {
         true
     }
 
-    /// Appends a data message as one frame, masked if we are the client. For those who do not write frames of their own.
+    /// Appends a data message as one frame, masked if we are the client, compressed if that was agreed on.
+    ///
+    /// For those who do not write frames of their own. The compressor is made at the first message that needs it; with context takeover
+    /// it stays. Where this side's context takeover was agreed on, all compressed messages must go this way, or none.
     ///
     /// Returns false, and appends nothing, once closing has begun.
     pub fn send(&mut self, message: &Message<'_>, out: &mut Vec<u8>) -> bool {
@@ -356,12 +425,29 @@ impl Connection {
             return false;
         }
         let mask = self.draw_mask();
-        let opcode = message.kind().opcode();
         let payload = message.as_bytes();
-        match mask {
-            Some(mask) => encode::encode_masked_into(out, opcode, payload, mask),
-            None => encode::encode_into(out, opcode, payload),
+        let header = FrameHeader {
+            mask,
+            ..FrameHeader::whole(message.kind().opcode(), payload.len())
+        };
+        #[cfg(feature = "deflate")]
+        let role = self.role();
+        #[cfg(feature = "deflate")]
+        if let Some(compressor) = &mut self.compressor
+            && payload.len() >= self.config.compress_from
+        {
+            let compressed = compressor.compress(role, payload);
+            encode::encode_frame_into(
+                out,
+                FrameHeader {
+                    rsv1: true,
+                    ..header
+                },
+                &compressed,
+            );
+            return true;
         }
+        encode::encode_frame_into(out, header, payload);
         true
     }
 
@@ -405,7 +491,7 @@ impl Connection {
     /// Which end this is.
     #[must_use]
     pub fn role(&self) -> Role {
-        self.role
+        self.decoder.role()
     }
 
     fn queue(&mut self) -> &mut Queue {
@@ -422,7 +508,7 @@ impl Connection {
         let clean = matches!(self.ended(), Some(Ended::ByPeer(_) | Ended::ByUs(_)));
         if self.state == State::Leaving
             && self.queue.is_none()
-            && self.role == Role::Server
+            && self.role() == Role::Server
             && clean
         {
             self.state = State::Over;

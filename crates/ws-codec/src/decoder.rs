@@ -39,8 +39,9 @@ pub struct Decoder {
     compression: Compression,
     stage: Stage,
     head: Head,
-    /// Payload bytes of this frame still to come, and the mask as it goes over the next of them
-    remaining: u64,
+    /// Payload bytes of this frame still to come: while its header is half here, the length as far as it is
+    remaining: Length,
+    /// The mask as it goes over the next of them
     mask: Mask,
     message: Option<Message>,
     utf8: Utf8Stream,
@@ -75,7 +76,6 @@ struct Head {
     seen: u8,
     first: u8,
     second: u8,
-    length: Length,
 }
 
 /// A frame for the short way: where its payload stands
@@ -108,7 +108,7 @@ impl Decoder {
             compression: Compression::None,
             stage: Stage::Head,
             head: Head::EMPTY,
-            remaining: 0,
+            remaining: Length(0),
             mask: Mask([0; 4]),
             message: None,
             utf8: Utf8Stream::new(),
@@ -145,6 +145,12 @@ impl Decoder {
             return Ok(Some(event));
         }
         self.decode_stepwise(input)
+    }
+
+    /// Which end this reads for.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
     }
 
     /// Whether a message has begun and not ended, or a frame is half here.
@@ -272,7 +278,7 @@ impl Decoder {
 
     /// Whether an event can come without another byte: a frame whose payload is empty has just begun.
     fn is_at_end_of_payload(&self) -> bool {
-        matches!(self.stage, Stage::Data | Stage::Control) && self.remaining == 0
+        matches!(self.stage, Stage::Data | Stage::Control) && self.remaining.0 == 0
     }
 
     /// Takes header bytes, one at a time so that each is judged as it comes.
@@ -311,12 +317,12 @@ impl Decoder {
                 }
                 header::check_second_byte(opcode, byte)?;
                 self.head.second = byte;
-                self.head.length = Length::new(byte);
+                self.remaining = Length::new(byte);
                 self.check_size(header::length_width(byte))?;
             }
             _ if seen < 2 + width => {
                 let missing = width - (seen - 1);
-                self.head.length.push(byte, missing)?;
+                self.remaining.push(byte, width, missing)?;
                 self.check_size(missing)?;
             }
             _ => self.mask.0[(seen - 2 - width) & 3] = byte,
@@ -369,7 +375,7 @@ impl Decoder {
         if self.head.opcode().is_control() {
             return Ok(());
         }
-        let len = self.head.length.at_least(missing);
+        let len = self.remaining.at_least(missing);
         let compressed = self
             .message
             .map_or(self.head.first & RSV1 != 0, |message| message.compressed);
@@ -384,9 +390,11 @@ impl Decoder {
 
     /// The header is whole and nothing is wrong with it.
     fn begin_payload(&mut self) -> Result<(), Failure> {
-        let Head { first, length, .. } = mem::replace(&mut self.head, Head::EMPTY);
-        self.head.first = first;
-        self.remaining = length.so_far;
+        let first = self.head.first;
+        self.head = Head {
+            first,
+            ..Head::EMPTY
+        };
         let opcode = self.head.opcode();
         if opcode.is_control() {
             self.stage = Stage::Control;
@@ -408,11 +416,11 @@ impl Decoder {
             self.message_len = 0;
         }
         // An empty last frame leaves an unfinished character unfinished, and this is the last byte that could tell.
-        if self.remaining == 0 && first & FIN != 0 && self.utf8.is_inside_character() {
+        if self.remaining.0 == 0 && first & FIN != 0 && self.utf8.is_inside_character() {
             return Err(Violation::InvalidUtf8.into());
         }
         self.fragments += 1;
-        self.message_len += self.remaining;
+        self.message_len += self.remaining.0;
         self.stage = Stage::Data;
         Ok(())
     }
@@ -431,7 +439,7 @@ impl Decoder {
         } else {
             usize::MAX
         };
-        let here = usize::try_from(self.remaining)
+        let here = usize::try_from(self.remaining.0)
             .unwrap_or(usize::MAX)
             .min(input.len())
             .min(most);
@@ -439,9 +447,9 @@ impl Decoder {
         *input = rest;
         self.mask.apply(bytes);
         self.mask = self.mask.after(here);
-        self.remaining -= here as u64;
+        self.remaining.0 -= here as u64;
 
-        let frame_ends = self.remaining == 0;
+        let frame_ends = self.remaining.0 == 0;
         let last = frame_ends && self.head.first & FIN != 0;
         let content = if message.compressed {
             Content::Compressed(message.kind, bytes)
@@ -479,14 +487,14 @@ impl Decoder {
         &mut self,
         input: &mut &'b mut [u8],
     ) -> Result<Option<Event<'b>>, (Failure, usize)> {
-        let here = usize::try_from(self.remaining)
+        let here = usize::try_from(self.remaining.0)
             .unwrap_or(usize::MAX)
             .min(input.len());
         let (bytes, rest) = mem::take(input).split_at_mut(here);
         *input = rest;
         self.mask.apply(bytes);
         self.mask = self.mask.after(here);
-        self.remaining -= here as u64;
+        self.remaining.0 -= here as u64;
 
         let mut payload = self
             .control
@@ -495,7 +503,7 @@ impl Decoder {
         let held = payload.len();
         payload.push_what_fits(bytes);
         let opcode = self.head.opcode();
-        let ends = if self.remaining == 0 {
+        let ends = if self.remaining.0 == 0 {
             Ends::Yes
         } else {
             Ends::No
@@ -551,7 +559,6 @@ impl Head {
         seen: 0,
         first: 0,
         second: 0,
-        length: Length::new(0),
     };
 
     fn opcode(&self) -> OpCode {

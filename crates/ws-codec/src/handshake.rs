@@ -19,5 +19,7 @@ mod request;
 
 pub use accept::accept_key;
 pub use offer::{Agreed, Offer, ResponseError};
+#[cfg(feature = "deflate")]
+pub(crate) use params::Half;
 pub use params::{Deflate, DeflateConfig};
 pub use request::{Opening, Rejection, Response, Via};

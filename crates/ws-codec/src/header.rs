@@ -55,7 +55,7 @@ impl FrameHeader {
         let width = length_width(second);
         let mut length = Length::new(second);
         for (i, &byte) in rest.iter().take(width).enumerate() {
-            length.push(byte, width - 1 - i)?;
+            length.push(byte, width, width - 1 - i)?;
         }
         let masked = second & MASKED != 0;
         let head = 2 + width + if masked { 4 } else { 0 };
@@ -68,7 +68,7 @@ impl FrameHeader {
             rsv1: first & RSV1 != 0,
             opcode,
             mask,
-            len: length.so_far,
+            len: length.0,
         };
         Ok(Some((header, head)))
     }
@@ -152,52 +152,40 @@ pub(crate) const fn length_width(second: u8) -> usize {
 
 /// A payload length, as far as its bytes are here.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Length {
-    pub(crate) so_far: u64,
-    minimum: u32,
-}
+pub(crate) struct Length(pub(crate) u64);
 
 impl Length {
     /// The length of which only the second byte of the header is here.
     pub(crate) const fn new(second: u8) -> Length {
         match second & !MASKED {
-            126 => Length {
-                so_far: 0,
-                minimum: 126,
-            },
-            127 => Length {
-                so_far: 0,
-                minimum: 65536,
-            },
-            len => Length {
-                so_far: len as u64,
-                minimum: 0,
-            },
+            126 | 127 => Length(0),
+            len => Length(len as u64),
         }
     }
 
-    /// Takes one more byte, `missing` of them to come after it, and checks what that proves.
-    pub(crate) fn push(&mut self, byte: u8, missing: usize) -> Result<(), Violation> {
-        self.so_far = self.so_far << 8 | u64::from(byte);
+    /// Takes one more of the `width` bytes, `missing` of them to come after it, and checks what that proves.
+    pub(crate) fn push(&mut self, byte: u8, width: usize, missing: usize) -> Result<(), Violation> {
+        self.0 = self.0 << 8 | u64::from(byte);
         // "the most significant bit MUST be 0"
         if missing == 7 && byte & 0x80 != 0 {
             return Err(Violation::LengthOverflow);
         }
         // "the minimal number of bytes MUST be used to encode the length"
+        let minimum = if width == 2 { 126 } else { 65536 };
         let highest = self.at_least(missing) | ((1 << (8 * missing)) - 1);
-        if highest < u64::from(self.minimum) {
+        if highest < minimum {
             return Err(Violation::LengthNotMinimal);
         }
         Ok(())
     }
 
     /// The least the length can be when `missing` bytes of it are still to come.
-    pub(crate) const fn at_least(&self, missing: usize) -> u64 {
+    pub(crate) const fn at_least(self, missing: usize) -> u64 {
         // With eight bytes missing nothing is known, and the shift would overflow.
         if missing >= 8 {
             0
         } else {
-            self.so_far << (8 * missing)
+            self.0 << (8 * missing)
         }
     }
 }

@@ -8,12 +8,16 @@ mod config;
 mod connection;
 mod control;
 mod decoder;
+#[cfg(feature = "deflate")]
+mod deflater;
 mod encode;
 mod end;
 mod event;
 mod failure;
 pub mod handshake;
 mod header;
+#[cfg(feature = "deflate")]
+mod inflater;
 mod limits;
 mod mask;
 mod message;
@@ -27,6 +31,8 @@ pub use config::Config;
 pub use connection::{Connection, Incoming};
 pub use control::ControlPayload;
 pub use decoder::{Compression, Decoder};
+#[cfg(feature = "deflate")]
+pub use deflater::{Deflater, SharedDeflater};
 pub use encode::{encode_close_into, encode_frame_into, encode_into, encode_masked_into};
 pub use end::{Ended, Lost};
 pub use event::{Content, Event, Part};

@@ -1,14 +1,24 @@
 //! Whole messages from the parts of them.
 
 use alloc::borrow::Cow;
+#[cfg(feature = "deflate")]
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use crate::event::{Content, Part};
-use crate::failure::Failure;
+use crate::failure::{Failure, Violation};
+#[cfg(feature = "deflate")]
+use crate::handshake::Deflate;
+#[cfg(feature = "deflate")]
+use crate::inflater::Inflater;
+#[cfg(feature = "deflate")]
+use crate::limits::Limits;
 use crate::opcode::Kind;
+#[cfg(feature = "deflate")]
+use crate::role::Role;
 
 /// A whole message: borrowed from the read it came in, or put together from several.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,13 +69,15 @@ impl Message<'_> {
     }
 }
 
-/// Puts messages together from their parts.
+/// Puts messages together from their parts, and inflates those that are compressed.
 ///
-/// Holds nothing between messages. Memory grows with what has come, by doubling, and never with what was announced;
-/// the [`Decoder`](crate::Decoder) has held the size against its limits already.
+/// Holds nothing between messages but, with context takeover, the inflater's window. Memory grows with what has come or was inflated, by
+/// doubling, and never with what was announced.
 #[derive(Debug, Default)]
 pub struct Assembler {
     partial: Partial,
+    #[cfg(feature = "deflate")]
+    inflater: Option<Box<Inflater>>,
 }
 
 /// What is here of a message under way
@@ -83,7 +95,17 @@ impl Assembler {
     pub const fn new() -> Assembler {
         Assembler {
             partial: Partial::None,
+            #[cfg(feature = "deflate")]
+            inflater: None,
         }
+    }
+
+    /// The same, for what was agreed on about compression; `role` is this side's.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(mut self, role: Role, agreed: &Deflate, limits: &Limits) -> Assembler {
+        self.inflater = Some(Box::new(Inflater::new(role, agreed, limits)));
+        self
     }
 
     /// Takes the next part and returns the message if it was the last.
@@ -101,7 +123,7 @@ impl Assembler {
                 return Ok(Some(Message::Binary(Cow::Borrowed(bytes))));
             }
             Content::Binary(bytes) => self.partial.binary().extend_from_slice(bytes),
-            Content::Compressed(..) => {}
+            Content::Compressed(kind, bytes) => self.inflate(kind, bytes, part.last)?,
         }
         if !part.last {
             return Ok(None);
@@ -111,6 +133,20 @@ impl Assembler {
             Partial::Text(text) => Some(Message::Text(Cow::Owned(text))),
             Partial::Binary(bytes) => Some(Message::Binary(Cow::Owned(bytes))),
         })
+    }
+
+    #[cfg(feature = "deflate")]
+    fn inflate(&mut self, kind: Kind, bytes: &[u8], last: bool) -> Result<(), Failure> {
+        let inflater = self.inflater.as_mut().ok_or(Violation::ReservedBit)?;
+        match kind {
+            Kind::Text => inflater.push_text(bytes, last, self.partial.text()),
+            Kind::Binary => inflater.push_binary(bytes, last, self.partial.binary()),
+        }
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    fn inflate(&mut self, _: Kind, _: &[u8], _: bool) -> Result<(), Failure> {
+        Err(Violation::ReservedBit.into())
     }
 }
 

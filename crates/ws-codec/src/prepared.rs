@@ -5,6 +5,10 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+#[cfg(feature = "deflate")]
+use crate::deflater::SharedDeflater;
+#[cfg(feature = "deflate")]
+use crate::handshake::Deflate;
 use crate::header::FrameHeader;
 use crate::opcode::{Kind, OpCode};
 
@@ -45,6 +49,16 @@ impl SharedFrame {
         }
     }
 
+    /// Where the payload begins.
+    #[cfg(feature = "deflate")]
+    fn head_len(&self) -> usize {
+        match self.front[1] {
+            126 => 4,
+            127 => 10,
+            _ => 2,
+        }
+    }
+
     /// The frame's bytes: the second slice is empty unless the payload is long.
     #[must_use]
     pub fn slices(&self) -> [&[u8]; 2] {
@@ -82,6 +96,9 @@ impl SharedFrame {
 pub struct PreparedMessage {
     kind: Kind,
     plain: SharedFrame,
+    /// The compressed frame, and the bits of the window it needs
+    #[cfg(feature = "deflate")]
+    deflated: Option<(SharedFrame, u8)>,
 }
 
 impl PreparedMessage {
@@ -112,6 +129,41 @@ impl PreparedMessage {
         PreparedMessage {
             kind,
             plain: SharedFrame::new(kind.opcode(), false, payload),
+            #[cfg(feature = "deflate")]
+            deflated: None,
+        }
+    }
+
+    /// Compresses the message as well, once for everyone; without effect if that makes it no shorter.
+    ///
+    /// The compressed form refers to nothing before it, so it may go to any connection that agreed on permessage-deflate and whose messages
+    /// are all compressed this way, with or without context takeover.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflated(mut self, deflater: &mut SharedDeflater) -> PreparedMessage {
+        let [front, rest] = self.plain.slices();
+        let payload = if rest.is_empty() {
+            &front[self.plain.head_len()..]
+        } else {
+            rest
+        };
+        let compressed = deflater.compress(payload);
+        self.deflated = (compressed.len() < payload.len()).then(|| {
+            (
+                SharedFrame::new(self.kind.opcode(), true, compressed.into()),
+                deflater.window_bits(),
+            )
+        });
+        self
+    }
+
+    /// The frame for a connection: compressed if it was, and what the connection agreed on allows it.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn frame_for(&self, agreed: Option<&Deflate>) -> &SharedFrame {
+        match (&self.deflated, agreed) {
+            (Some((frame, bits)), Some(agreed)) if *bits <= agreed.server_max_window_bits => frame,
+            _ => &self.plain,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The signature algorithms of tokens.
 
-use crate::config::kind::choice;
+use crate::config::kind::{Kind, Raw, choice};
 
 choice! {
     /// An algorithm that tokens are signed with (RFC 7518 section 3.1, RFC 8037)
@@ -44,6 +44,13 @@ pub(crate) enum Family {
 }
 
 impl Algorithm {
+    /// By its registered name, whose case matters
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        <Self as Kind>::read(Raw::Text(name))
+            .ok()
+            .filter(|_| name.trim() == name)
+    }
+
     pub(crate) fn family(self) -> Family {
         match self {
             Self::Hs256 | Self::Hs384 | Self::Hs512 => Family::Hmac,

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::{ApiKey, Auth, Config, Problem, Server, TokenKey};
 use crate::auth::Algorithm;
+use crate::auth::origin::{Cookies, OriginPolicy};
 
 /// Everything in `config` that contradicts something else in it, each with what would put it right
 pub(super) fn conflicts(config: &Config) -> Vec<Problem> {
@@ -82,6 +83,14 @@ fn is_local(host: &str) -> bool {
 
 fn names(server: &Server, auth: &Auth, claim: &mut Claim<'_>) {
     let any_origin = server.allowed_origins.iter().any(|origin| origin == "*");
+    let listed = OriginPolicy::new(
+        &server.allowed_hosts,
+        &server.allowed_origins,
+        Cookies::Ignored,
+    );
+    if let Err(error) = listed {
+        claim(false, error.to_string());
+    }
     if auth.cookie.is_some() {
         claim(
             !server.allowed_origins.is_empty(),

@@ -188,6 +188,22 @@ impl Kind for Text {
     }
 }
 
+/// A topic, or a pattern of topics
+pub(crate) struct Topics;
+
+impl Kind for Topics {
+    type Value = String;
+    const WANTS: &'static str =
+        "a topic such as chat/7, or a pattern such as chat/*, chat/** or **";
+
+    fn read(raw: Raw<'_>) -> Result<String, Wrong> {
+        Text::read(raw)
+            .ok()
+            .filter(|text| pushcore::Pattern::parse(text).is_ok())
+            .ok_or(Wrong::whole(Self::WANTS))
+    }
+}
+
 /// A path, relative to the directory the server was started in
 pub(crate) struct File;
 
@@ -335,6 +351,19 @@ macro_rules! choice {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum $choice {
             $($(#[doc = $line])+ $variant,)+
+        }
+
+        impl $choice {
+            /// All there are, in the order of their documentation
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The word for it
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
         }
 
         impl $crate::config::kind::Kind for $choice {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::{
-    Address, Cores, Count, File, List, Maybe, Size, Span, Switch, Tables, Text, choice,
+    Address, Cores, Count, File, List, Maybe, Size, Span, Switch, Tables, Text, Topics, choice,
 };
 use super::network::Network;
 use super::section::section;
@@ -167,7 +167,7 @@ section! {
         max_bytes: usize = "4MiB" as Size,
         /// Longest time an event is kept.
         max_age: Duration = "24h" as Span,
-        /// Other bounds for some topics: the first entry whose pattern matches a topic decides.
+        /// Other bounds for some topics; where several patterns match one, the closest decides, whatever their order.
         retention: Vec<Retention> = "[]" as Tables<Retention>,
         /// How long the end of a topic is remembered after its last event.
         ///
@@ -189,7 +189,7 @@ section! {
     /// One entry of `[[log.retention]]`: what is kept of the topics that match a pattern
     Retention {
         /// The topics: an exact name, or a pattern with `*` (one segment) or a final `**` (any number of them).
-        pattern: String = "**" as Text,
+        pattern: String = "**" as Topics,
         /// Most events kept per topic; `none` keeps `log.max_events`.
         events: Option<usize> = "none" as Maybe<Count>,
         /// Most bytes kept per topic; `none` keeps `log.max_bytes`.
@@ -263,9 +263,9 @@ section! {
         /// Keys for backends that send them as they are, in `X-API-Key` or as a bearer.
         api_keys: Vec<ApiKey> = "[]" as Tables<ApiKey>,
         /// What everybody may read, without any token.
-        anonymous_subscribe: Vec<String> = "[]" as List<Text>,
+        anonymous_subscribe: Vec<String> = "[]" as List<Topics>,
         /// What everybody may publish to, without any token.
-        anonymous_publish: Vec<String> = "[]" as List<Text>,
+        anonymous_publish: Vec<String> = "[]" as List<Topics>,
         /// Cookie to read the token from, for pages on `allowed_origins`; `none` reads no cookie.
         cookie: Option<String> = "none" as Maybe<Text>,
         /// Accept tokens without `exp`, which then last until they are revoked.
@@ -312,26 +312,28 @@ section! {
         jwks: Option<PathBuf> = "none" as Maybe<File>,
         /// Audience for this key's tokens, instead of `auth.audience`.
         audience: Vec<String> = "[]" as List<Text>,
+        /// Put before `sub`, so that subjects of several issuers stay apart: `acme:` makes `acme:alice`.
+        subject_prefix: Option<String> = "none" as Maybe<Text>,
         /// The most that this key's tokens may subscribe to; what they claim beyond it is not granted.
-        subscribe: Vec<String> = "**" as List<Text>,
+        subscribe: Vec<String> = "**" as List<Topics>,
         /// The most that this key's tokens may publish to; what they claim beyond it is not granted.
-        publish: Vec<String> = "**" as List<Text>,
+        publish: Vec<String> = "**" as List<Topics>,
         /// Whether this key's tokens may make administrators.
         admin: bool = "false" as Switch,
     }
 
     /// One entry of `[[auth.api_keys]]`: exactly one of `key` and `hash`
     ApiKey {
-        /// Name for logs and limits; it is the subject of what is done with the key.
+        /// Name for logs and limits: the subject of what is done with the key is `key:` and this name.
         name: String = "backend" as Text,
         /// The key itself: at least 20 characters, letters, digits, `-` and `_`.
         key: Option<Secret> = "none" as Maybe<Secret>,
         /// SHA-256 of the key in hexadecimal, for a configuration that may be read: `printf %s "$KEY" | sha256sum`.
         hash: Option<Secret> = "none" as Maybe<Secret>,
         /// What the key may subscribe to.
-        subscribe: Vec<String> = "**" as List<Text>,
+        subscribe: Vec<String> = "**" as List<Topics>,
         /// What the key may publish to.
-        publish: Vec<String> = "**" as List<Text>,
+        publish: Vec<String> = "**" as List<Topics>,
         /// Whether the key is an administrator's.
         admin: bool = "false" as Switch,
     }

@@ -352,6 +352,14 @@ fn contradictions_are_told_with_what_resolves_them() {
         "every website could then",
     );
     check(
+        "allowed_origins = [\"app.example.com\"]",
+        "not an origin such as",
+    );
+    check(
+        "allowed_hosts = [\"http://localhost\"]\ninsecure = true",
+        "not a host such as",
+    );
+    check(
         "[lag]\nallowed = [\"newest\"]",
         "lag.policy is not among lag.allowed",
     );

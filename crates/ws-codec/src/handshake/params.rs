@@ -3,6 +3,8 @@
 use core::fmt;
 
 use super::extension::Extension;
+#[cfg(feature = "deflate")]
+use crate::role::Role;
 
 /// What was agreed on about permessage-deflate.
 ///
@@ -21,6 +23,14 @@ pub struct Deflate {
     /// when the client said that it knows the parameter
     names_server_bits: bool,
     names_client_bits: bool,
+}
+
+/// What was agreed on for one direction
+#[cfg(feature = "deflate")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Half {
+    pub(crate) takeover: bool,
+    pub(crate) window_bits: u8,
 }
 
 /// What this side wants of permessage-deflate.
@@ -110,6 +120,21 @@ fn parse_bits(value: &str) -> Option<u8> {
 }
 
 impl Deflate {
+    /// What was agreed on for what this end writes: whether it may refer to earlier messages, and the bits of its window.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn written_by(&self, role: Role) -> Half {
+        match role {
+            Role::Server => Half {
+                takeover: !self.server_no_context_takeover,
+                window_bits: self.server_max_window_bits,
+            },
+            Role::Client => Half {
+                takeover: !self.client_no_context_takeover,
+                window_bits: self.client_max_window_bits,
+            },
+        }
+    }
+
     /// The server's answer to one offer; `None` declines it.
     pub(super) fn accept(offer: &Extension<'_>, config: &DeflateConfig) -> Option<Deflate> {
         let offered = Params::of(offer)?;
@@ -128,8 +153,10 @@ impl Deflate {
                 Some(hint) => hint.unwrap_or(MAX_BITS).min(config.client_max_window_bits),
             },
             // "A server accepts an extension negotiation offer with this parameter by including [it]", even if it is 15.
-            names_server_bits: offered.server_max_window_bits.is_some() || config.server_max_window_bits < MAX_BITS,
-            names_client_bits: offered.client_max_window_bits.is_some(),
+            names_server_bits: offered.server_max_window_bits.is_some()
+                || config.server_max_window_bits < MAX_BITS,
+            names_client_bits: offered.client_max_window_bits.is_some()
+                && config.client_max_window_bits < MAX_BITS,
         })
     }
 
@@ -154,6 +181,20 @@ impl Deflate {
             names_server_bits: answered.server_max_window_bits.is_some(),
             names_client_bits: answered.client_max_window_bits.is_some(),
         })
+    }
+}
+
+impl From<DeflateConfig> for Deflate {
+    /// What two ends that want the same agree on: for those who settle it in another way than by a handshake.
+    fn from(config: DeflateConfig) -> Deflate {
+        Deflate {
+            server_no_context_takeover: config.server_no_context_takeover,
+            client_no_context_takeover: config.client_no_context_takeover,
+            server_max_window_bits: config.server_max_window_bits,
+            client_max_window_bits: config.client_max_window_bits,
+            names_server_bits: config.server_max_window_bits < MAX_BITS,
+            names_client_bits: config.client_max_window_bits < MAX_BITS,
+        }
     }
 }
 

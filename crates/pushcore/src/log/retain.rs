@@ -1,0 +1,280 @@
+//! What leaves the log: by count and bytes of a topic, by age, by the ceiling, and by being erased.
+
+use std::collections::HashMap;
+
+use crate::event::{Event, Record};
+use crate::log::topic::Lost;
+use crate::log::wildcard::Wildcard;
+use crate::log::{EVENT_OVERHEAD, KEY_OVERHEAD, Log, WILDCARD_ENTRY, cost_of_topic};
+use crate::timestamp::Timestamp;
+
+impl Log {
+    /// Keeps `topic` within its count and bytes, and everything within the ceiling.
+    pub(crate) fn retain(&mut self, topic: u32) {
+        loop {
+            let state = &self.topics[topic as usize];
+            let retention = self.rules[state.rule as usize].retention;
+            let count = state.event_count();
+            let too_many = retention.max_events.is_some_and(|max| count as u64 > max);
+            let too_large = retention.max_bytes.is_some_and(|max| state.bytes > max);
+            if count <= 1 || !(too_many || too_large) {
+                break;
+            }
+            self.evict_oldest_of(topic);
+        }
+        while self.bytes + self.forms.bytes() > self.config.max_bytes && self.evict_oldest() {}
+    }
+
+    /// Lets go of what is too old at `now`: events, and ends that were remembered long enough.
+    pub(crate) fn expire(&mut self, now: Timestamp) {
+        for rule in 0..self.rules.len() {
+            let Some(max_age) = self.rules[rule].retention.max_age else {
+                continue;
+            };
+            while let Some((time, topic)) = self.oldest_of_rule(rule) {
+                if time.saturating_add(max_age) > now {
+                    break;
+                }
+                self.evict_oldest_of(topic);
+            }
+        }
+        while let Some(&(time, _, topic)) = self.ends.front() {
+            let kept = self.ends.len() <= self.config.max_ended;
+            if kept && time.saturating_add(self.config.end_ttl) > now {
+                break;
+            }
+            self.forget_end(topic);
+        }
+    }
+
+    /// When [`Log::expire`] has something to do next.
+    pub(crate) fn next_expiry(&mut self) -> Option<Timestamp> {
+        let mut next = self
+            .ends
+            .front()
+            .map(|(time, ..)| time.saturating_add(self.config.end_ttl));
+        for rule in 0..self.rules.len() {
+            let max_age = self.rules[rule].retention.max_age;
+            let due =
+                max_age.and_then(|age| Some(self.oldest_of_rule(rule)?.0.saturating_add(age)));
+            next = match (next, due) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        }
+        next
+    }
+
+    /// Lets go of every event of a topic; says how many there were.
+    pub(crate) fn erase(&mut self, topic: u32) -> u64 {
+        let mut erased = 0;
+        while self.topics[topic as usize].oldest().is_some() {
+            erased += 1;
+            // The last one must not take the topic with it: its end is still to come.
+            self.evict_front(topic);
+        }
+        erased
+    }
+
+    /// Lets go of a topic if nothing of it must be remembered.
+    pub(crate) fn forget_if_idle(&mut self, topic: u32) {
+        if !self.topics[topic as usize].is_idle() {
+            return;
+        }
+        let gone = self.topics.remove(topic as usize);
+        self.bytes -= cost_of_topic(&gone.header.topic);
+        self.forgotten.add(&gone.header.topic, gone.lost);
+        self.by_name.remove(&gone.header.topic);
+        self.in_order.remove(&gone.header.topic);
+    }
+
+    /// Is there a newer event of the same topic and key in the log?
+    pub(crate) fn is_replaced(&mut self, topic: u32, event: &Event) -> bool {
+        let Some(key) = event.key() else { return false };
+        let state = &mut self.topics[topic as usize];
+        let keys = match &state.keys {
+            Some(keys) => keys,
+            None => {
+                let keyed = state
+                    .events
+                    .iter()
+                    .filter_map(|e| Some((Box::from(e.key()?), e.offset())));
+                let keys: HashMap<Box<str>, u64> = keyed.collect();
+                self.bytes += keys
+                    .keys()
+                    .map(|key| KEY_OVERHEAD + key.len())
+                    .sum::<usize>();
+                state.keys.insert(keys)
+            }
+        };
+        keys.get(key).is_some_and(|&newest| newest > event.offset())
+    }
+
+    /// Lets go of a topic's index of newest keys.
+    pub(crate) fn forget_keys(&mut self, topic: u32) {
+        if let Some(keys) = self.topics[topic as usize].keys.take() {
+            self.bytes -= keys
+                .keys()
+                .map(|key| KEY_OVERHEAD + key.len())
+                .sum::<usize>();
+        }
+    }
+
+    /// Lets go of the oldest entry of all, unless it is the newest too; says whether there was one.
+    fn evict_oldest(&mut self) -> bool {
+        let mut oldest = self.ends.front().map(|&(_, offset, topic)| (offset, topic));
+        for rule in 0..self.rules.len() {
+            if self.oldest_of_rule(rule).is_none() {
+                continue;
+            }
+            let front = self.rules[rule]
+                .order
+                .front()
+                .expect("it has an oldest event");
+            if oldest.is_none_or(|(offset, _)| front.0 < offset) {
+                oldest = Some(front);
+            }
+        }
+        let Some((offset, topic)) = oldest.filter(|&(offset, _)| offset != self.head) else {
+            return false;
+        };
+        if self.ends.front().is_some_and(|end| end.1 == offset) {
+            self.forget_end(topic);
+        } else {
+            self.evict_oldest_of(topic);
+        }
+        true
+    }
+
+    /// When the oldest event of a rule's topics was published, and whose it is; passes over the dead ones.
+    fn oldest_of_rule(&mut self, rule: usize) -> Option<(Timestamp, u32)> {
+        let order = &mut self.rules[rule].order;
+        while let Some((offset, topic)) = order.front() {
+            let oldest = self.topics.get(topic as usize).and_then(|t| t.oldest());
+            if let Some(event) = oldest.filter(|event| event.offset() == offset) {
+                return Some((event.time(), topic));
+            }
+            order.pop();
+            order.dead -= 1;
+        }
+        None
+    }
+
+    /// Lets go of a topic's oldest event, and of the topic if that was all.
+    fn evict_oldest_of(&mut self, topic: u32) {
+        self.evict_front(topic);
+        self.forget_if_idle(topic);
+    }
+
+    fn evict_front(&mut self, topic: u32) {
+        self.refresh_wildcards(topic);
+        let state = &mut self.topics[topic as usize];
+        let event = state.events.pop_front().expect("the caller saw an event");
+        debug_assert_eq!(event.record(), Record::Event);
+        if state.events.capacity() > 32 && state.events.len() < state.events.capacity() / 4 {
+            state.events.shrink_to(state.events.len() * 2);
+        }
+        let lost = Lost {
+            through: event.offset(),
+            time: event.time(),
+        };
+        state.first_seq += 1;
+        state.bytes -= event.body_len() as u64;
+        state.lost.merge(lost);
+        if let Some(keys) = &mut state.keys
+            && let Some(key) = event.key()
+            && keys.get(key) == Some(&event.offset())
+        {
+            keys.remove(key);
+            self.bytes -= KEY_OVERHEAD + key.len();
+        }
+        if let Some(readers) = &mut state.readers {
+            readers.forget_before(lost.through);
+        }
+        self.bytes -= EVENT_OVERHEAD + event.body_len();
+        self.events -= 1;
+        self.evicted += 1;
+        let rule = state.rule as usize;
+        self.drop_from_order(rule, lost.through);
+        for index in 0..self.topics[topic as usize].wildcards.len() {
+            let id = self.topics[topic as usize].wildcards[index];
+            self.wildcards[id as usize].lose(lost);
+            self.trim(id);
+        }
+    }
+
+    /// Counts an entry of a rule's order as dead, or takes it if it is the first.
+    fn drop_from_order(&mut self, rule: usize, offset: u64) {
+        let order = &mut self.rules[rule].order;
+        if order.front().is_some_and(|front| front.0 == offset) {
+            order.pop();
+            return;
+        }
+        order.dead += 1;
+        if order.dead > order.len() / 2 + 1024 {
+            let topics = &self.topics;
+            order.compact(|offset, topic| {
+                let oldest = topics.get(topic as usize).and_then(|t| t.oldest());
+                oldest.is_some_and(|event| event.offset() <= offset)
+            });
+        }
+    }
+
+    /// Lets go of the end of a topic, which from then on may be published to again.
+    fn forget_end(&mut self, topic: u32) {
+        self.ends.pop_front().expect("the caller saw it");
+        self.refresh_wildcards(topic);
+        let state = &mut self.topics[topic as usize];
+        let end = state
+            .events
+            .pop_back()
+            .expect("an ended topic's last entry is its end");
+        state.ended = None;
+        // The end had a number, which will be given to an event: what was counted up to here no longer counts events.
+        state.exact_seq = state.next_seq() + 1;
+        if state.events.is_empty() {
+            state.first_seq += 1;
+        }
+        if let Some(readers) = &mut state.readers {
+            readers.memo = None;
+        }
+        self.bytes -= EVENT_OVERHEAD + end.body_len();
+        for index in 0..self.topics[topic as usize].wildcards.len() {
+            let id = self.topics[topic as usize].wildcards[index];
+            let wildcard = &mut self.wildcards[id as usize];
+            if end.offset() > wildcard.from {
+                wildcard.dead += 1;
+            }
+            wildcard.readers.memo = None;
+            self.trim(id);
+        }
+        self.forget_if_idle(topic);
+    }
+
+    /// Throws out a wildcard's dead entries: those in front at once, those between once they are the greater part.
+    fn trim(&mut self, id: u32) {
+        let mut entries = std::mem::take(&mut self.wildcards[id as usize].entries);
+        let before = entries.len();
+        while entries
+            .front()
+            .is_some_and(|&entry| self.event(entry).is_none())
+        {
+            entries.pop_front();
+        }
+        let mut gone = before - entries.len();
+        if self.wildcards[id as usize].dead - gone > entries.len() / 2 + 64 {
+            entries.retain(|&entry| self.event(entry).is_some());
+            gone = before - entries.len();
+            entries.shrink_to(entries.len() * 2);
+        }
+        self.bytes -= gone * WILDCARD_ENTRY;
+        let wildcard: &mut Wildcard = &mut self.wildcards[id as usize];
+        wildcard.dead -= gone;
+        wildcard.entries = entries;
+        let first = wildcard
+            .entries
+            .front()
+            .map_or(u64::MAX, |entry| entry.offset);
+        wildcard.readers.forget_before(first - 1);
+    }
+}

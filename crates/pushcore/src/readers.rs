@@ -1,0 +1,57 @@
+//! Who reads a feed, who of them waits, and what they were given last.
+
+use std::sync::Arc;
+
+use crate::delivery::{Batch, Budget};
+
+/// The subscriptions that read one feed
+#[derive(Debug, Default)]
+pub(crate) struct Readers {
+    /// How many there are
+    pub(crate) count: usize,
+    /// Those that wait; each knows its own place here, so that it can leave in one step
+    pub(crate) waiting: Vec<Waiting>,
+    /// What was last handed out, for the next one at the same place
+    pub(crate) memo: Option<Memo>,
+}
+
+/// A subscription that waits for a feed
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) cursor: u32,
+    /// Which of its readings
+    pub(crate) reading: u32,
+}
+
+/// The batch that was handed out last, and who may be given it too
+#[derive(Debug)]
+pub(crate) struct Memo {
+    /// The entry before the batch's first, or 0: a cursor from here up to the first event reads the same batch
+    pub(crate) after: u64,
+    pub(crate) budget: Budget,
+    /// Whether the batch ended because of the budget; otherwise it is good until something is appended
+    pub(crate) full: bool,
+    pub(crate) batch: Arc<Batch>,
+    /// The number, within its topic, of the entry after the batch
+    pub(crate) next_seq: u64,
+}
+
+impl Memo {
+    /// Would a cursor at `base` with `budget` read this batch from a feed whose newest entry is `newest`?
+    pub(crate) fn fits(&self, base: u64, budget: Budget, newest: u64) -> bool {
+        self.after <= base
+            && base < self.batch.from().offset
+            && self.budget == budget
+            && (self.full || self.batch.to().offset == newest)
+    }
+}
+
+impl Readers {
+    /// Lets go of what was handed out last if it begins with an event that is gone.
+    pub(crate) fn forget_before(&mut self, lost_through: u64) {
+        let stale = |memo: &Memo| memo.batch.from().offset <= lost_through;
+        if self.memo.as_ref().is_some_and(stale) {
+            self.memo = None;
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! A reader's hold on the log.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use crate::delivery::{Budget, Delivery};
+use crate::grant::Grant;
+use crate::hub::Hub;
+use crate::pattern::Pattern;
+use crate::position::Position;
+use crate::stats::Backlog;
+use crate::subscribe::{Start, SubscribeError};
+use crate::timestamp::Timestamp;
+
+/// A reader's patterns and its one cursor
+///
+/// What it costs while it does not read is this: a cursor. The hub keeps no queue for it. Dropping it ends it.
+#[derive(Debug)]
+pub struct Subscription {
+    hub: Hub,
+    id: u32,
+    caught_up: bool,
+    position: Position,
+}
+
+impl Subscription {
+    pub(crate) fn new(hub: Hub, id: u32, position: Position) -> Subscription {
+        Subscription {
+            hub,
+            id,
+            caught_up: false,
+            position,
+        }
+    }
+
+    /// The cursor: the position of the last event given, or where it began. Resuming after it repeats no event and
+    /// skips none.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Gives what comes next, or arranges for the waker of `cx` to be called when there is something.
+    ///
+    /// Ready at every call until nothing is left; [`Delivery::Closed`] is given for ever. The waker stays for later
+    /// calls, so that polling with the same one again costs no clone. It is called outside the hub's lock, once for each
+    /// time it was armed.
+    ///
+    /// Costs a lock; the batch itself is shared with every subscription that stands at the same place.
+    pub fn poll(&mut self, cx: &mut Context<'_>, now: Timestamp, budget: Budget) -> Poll<Delivery> {
+        match self.next(now, budget, Some(cx.waker())) {
+            Some(delivery) => Poll::Ready(delivery),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Gives what comes next, if there is something; wakes nobody later.
+    pub fn try_next(&mut self, now: Timestamp, budget: Budget) -> Option<Delivery> {
+        self.next(now, budget, None)
+    }
+
+    /// Whether the last poll reached the head and left the waker armed, even though it was ready: polling once more
+    /// before a wake would find nothing, and may be left out.
+    #[must_use]
+    pub fn is_caught_up(&self) -> bool {
+        self.caught_up
+    }
+
+    /// Its patterns, in no particular order.
+    #[must_use]
+    pub fn patterns(&self) -> Vec<Pattern> {
+        let core = self.hub.lock();
+        let readings = &core.cursors[self.id as usize].readings;
+        readings
+            .iter()
+            .map(|reading| reading.pattern.clone())
+            .collect()
+    }
+
+    /// Reads `pattern` too; says from where.
+    ///
+    /// It joins at the place up to which this subscription has been brought, or where `start` says if that is later: one
+    /// cursor cannot go back for one pattern, and what lies before comes through [`Hub::history`]. The first pattern of
+    /// an empty subscription takes the cursor where it begins. Poll afterwards: there may be something to read. A
+    /// pattern that is read already stays where it is.
+    ///
+    /// # Errors
+    /// When the grant does not allow it, a bound is reached, or the subscription is over.
+    pub fn add(
+        &mut self,
+        pattern: Pattern,
+        start: Option<Start>,
+        now: Timestamp,
+    ) -> Result<Position, SubscribeError> {
+        let mut core = self.hub.lock();
+        let at = core.add(self.id, pattern, start, now)?;
+        self.position = core.cursors[self.id as usize].position;
+        self.caught_up = false;
+        Ok(at)
+    }
+
+    /// Reads `pattern` no longer; says whether it did.
+    pub fn remove(&mut self, pattern: &Pattern) -> bool {
+        self.hub.lock().remove(self.id, pattern)
+    }
+
+    /// Goes on under a renewed grant, from the same cursor.
+    ///
+    /// Patterns that it does not cover end at once, as [`EndReason::Revoked`](crate::EndReason::Revoked). Poll afterwards.
+    ///
+    /// # Errors
+    /// When it is for another subject, has run out or was revoked, or the subscription is over; then the old one stays.
+    pub fn regrant(&mut self, grant: Arc<Grant>, now: Timestamp) -> Result<(), SubscribeError> {
+        self.caught_up = false;
+        self.hub.lock().regrant(self.id, grant, now)
+    }
+
+    /// How far it is behind; costs a walk over that.
+    #[must_use]
+    pub fn backlog(&self) -> Backlog {
+        let core = self.hub.lock();
+        core.cursors[self.id as usize].backlog(&core.log)
+    }
+
+    fn next(&mut self, now: Timestamp, budget: Budget, waker: Option<&Waker>) -> Option<Delivery> {
+        let mut core = self.hub.lock();
+        let (delivery, caught_up) = core.next(self.id, now, budget, waker);
+        self.position = core.cursors[self.id as usize].position;
+        self.caught_up = caught_up && waker.is_some();
+        delivery
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.hub.lock().unsubscribe(self.id);
+    }
+}

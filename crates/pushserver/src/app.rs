@@ -1,0 +1,179 @@
+//! What every part of the server shares.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use pushcore::{Hub, HubConfig, LagAction, LagPolicy, MaxLag, Pattern, Retention, RetentionRule};
+
+use crate::admission::Admission;
+use crate::auth::{AuthError, Authority, Authorizer};
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::leaving::Leaving;
+use crate::metrics::Metrics;
+
+/// The hub and everything around it
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) hub: Hub,
+    pub(crate) clock: Clock,
+    pub(crate) leaving: Leaving,
+    pub(crate) authority: Arc<Authority>,
+    /// Who decides: the authority of the configuration, or what an embedding program brings
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) metrics: Metrics,
+    pub(crate) jitter: Jitter,
+    /// What ws-codec is told of the limits
+    pub(crate) websocket: Arc<ws_codec::Config>,
+}
+
+impl App {
+    /// # Errors
+    /// When a key file cannot be read, or a host or origin of the configuration is none.
+    pub(crate) fn new(
+        config: Config,
+        authorizer: Option<Arc<dyn Authorizer>>,
+    ) -> Result<Arc<Self>, AuthError> {
+        let authority = Arc::new(Authority::from_config(&config)?);
+        let clock = Clock::start();
+        let seed = random_seed();
+        let hub = Hub::new(hub_config(&config), seed, clock.now());
+        Ok(Arc::new(Self {
+            hub,
+            authorizer: authorizer.unwrap_or_else(|| Arc::clone(&authority) as _),
+            authority,
+            clock,
+            leaving: Leaving::new(),
+            admission: Admission::new(config.connections.max, config.connections.max_per_address),
+            metrics: Metrics::default(),
+            jitter: Jitter::new(seed),
+            websocket: Arc::new(websocket_config(&config)),
+            config,
+        }))
+    }
+
+    /// When one client of a server that leaves is to come back: anywhere in the window, so that its successor sees
+    /// a flat arrival rate
+    pub(crate) fn time_to_return(&self) -> Duration {
+        self.config.drain.window.mul_f64(self.jitter.draw())
+    }
+
+    /// The lag policy by its configured name, with the configured bounds
+    pub(crate) fn lag_policy(&self, policy: config::LagPolicy) -> LagPolicy {
+        let lag = &self.config.lag;
+        LagPolicy {
+            action: match policy {
+                config::LagPolicy::Replay => LagAction::Replay,
+                config::LagPolicy::Newest => LagAction::Newest,
+                config::LagPolicy::Conflate => LagAction::Conflate,
+                config::LagPolicy::Disconnect => LagAction::Disconnect,
+            },
+            max_lag: MaxLag {
+                events: lag.max_events.map(|max| max as u64),
+                bytes: lag.max_bytes.map(|max| max as u64),
+                age: lag.max_age,
+            },
+        }
+    }
+}
+
+fn hub_config(config: &Config) -> HubConfig {
+    let log = &config.log;
+    let of_all = Retention {
+        max_events: Some(log.max_events as u64),
+        max_bytes: Some(log.max_bytes as u64),
+        max_age: Some(log.max_age),
+    };
+    let everything = Pattern::parse("**").expect("`**` is a pattern");
+    let rules = log.retention.iter().map(|rule| RetentionRule {
+        pattern: Pattern::parse(&rule.pattern)
+            .expect("the configuration was checked when it was loaded"),
+        retention: Retention {
+            max_events: rule.events.map(|max| max as u64).or(of_all.max_events),
+            max_bytes: rule.bytes.map(|max| max as u64).or(of_all.max_bytes),
+            max_age: rule.age.or(of_all.max_age),
+        },
+    });
+    let mut hub = HubConfig::default();
+    hub.retention = rules
+        .chain([RetentionRule {
+            pattern: everything,
+            retention: of_all,
+        }])
+        .collect();
+    hub.max_bytes = log.ceiling_bytes;
+    // A quarter of the log for encodings: the newest events in the two or three forms that are read.
+    hub.max_form_bytes = log.ceiling_bytes / 4;
+    hub.max_event_bytes = config.http.max_body_bytes + MAX_LABEL_BYTES;
+    hub.max_patterns = config.connections.max_patterns;
+    hub.end_ttl = log.end_retention;
+    hub.idempotency_ttl = log.idempotency_window;
+    hub.max_idempotency_keys = log.max_idempotency_keys;
+    hub
+}
+
+/// What an event may have besides its data: a type, a key and a content type of 255 bytes each
+const MAX_LABEL_BYTES: usize = 3 * 255;
+
+fn websocket_config(config: &Config) -> ws_codec::Config {
+    let websocket = &config.websocket;
+    let mut codec = ws_codec::Config::default();
+    codec.limits.max_message = websocket.max_message_bytes;
+    codec.limits.max_frame = websocket.max_message_bytes;
+    codec.ping_after = Some(websocket.ping_interval);
+    codec.max_silence = websocket.pong_timeout;
+    codec.max_close_time = websocket.close_timeout;
+    codec
+}
+
+/// Random numbers for spreading things in time; not for secrets
+#[derive(Debug)]
+pub(crate) struct Jitter(AtomicU64);
+
+impl Jitter {
+    fn new(seed: u64) -> Self {
+        Self(AtomicU64::new(seed))
+    }
+
+    /// A number from 0 to 1
+    pub(crate) fn draw(&self) -> f64 {
+        // SplitMix64: a counter, and a mixing of its bits.
+        let mut z = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// A time within `share` of `middle`, to either side
+    pub(crate) fn around(&self, middle: Duration, share: f64) -> Duration {
+        middle.mul_f64(1.0 - share + 2.0 * share * self.draw())
+    }
+}
+
+/// A number that differs from one start to the next, from the operating system by way of the standard library
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_stays_within_its_share_and_fills_it() {
+        let jitter = Jitter::new(1);
+        let drawn: Vec<_> = (0..1000)
+            .map(|_| jitter.around(Duration::from_secs(10), 0.2))
+            .collect();
+        assert!(
+            drawn
+                .iter()
+                .all(|d| (Duration::from_secs(8)..=Duration::from_secs(12)).contains(d))
+        );
+        assert!(drawn.iter().any(|d| *d < Duration::from_millis(8200)));
+        assert!(drawn.iter().any(|d| *d > Duration::from_millis(11_800)));
+    }
+}

@@ -1,0 +1,217 @@
+//! An event in each of its forms. Each is made at most once while it is hot, and holds nothing about the reader.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use pushcore::{Batch, DataRef, Event, Gap};
+use serde::Serialize;
+use sse_codec::{Block, EventId, EventType};
+use ws_codec::{FrameHeader, OpCode};
+
+/// The index of a form in the caches of events and batches
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Form {
+    /// An event stream of one topic: the data as published
+    SseRaw = 0,
+    /// An event stream of several topics: the data is the event object
+    SseJson = 1,
+    /// A WebSocket message that is the data as published
+    WsPlain = 2,
+    /// A WebSocket message `{"event":{…}}`
+    WsPush = 3,
+    /// `SseRaw` as one chunk of a chunked response (RFC 9112 section 7.1)
+    SseRawChunked = 4,
+    /// `SseJson` as one chunk
+    SseJsonChunked = 5,
+}
+
+impl Form {
+    pub(crate) fn is_chunked(self) -> bool {
+        self != self.unchunked()
+    }
+
+    /// What the chunked forms hold inside
+    fn unchunked(self) -> Self {
+        match self {
+            Self::SseRawChunked => Self::SseRaw,
+            Self::SseJsonChunked => Self::SseJson,
+            other => other,
+        }
+    }
+}
+
+/// The bytes of a whole batch in one form, shared by everyone who is sent the same batch
+pub(crate) fn batch(batch: &Arc<Batch>, form: Form) -> Bytes {
+    batch.form(form as u8, || {
+        let inner = form.unchunked();
+        let events = batch.events();
+        if inner == form && events.len() == 1 {
+            return event(&events[0], form);
+        }
+        let pieces: Vec<Bytes> = events.iter().map(|one| event(one, inner)).collect();
+        let length = pieces.iter().map(Bytes::len).sum();
+        if inner == form {
+            let mut joined = Vec::with_capacity(length);
+            pieces
+                .iter()
+                .for_each(|piece| joined.extend_from_slice(piece));
+            return joined.into();
+        }
+        let mut chunk = chunk_start(length);
+        pieces
+            .iter()
+            .for_each(|piece| chunk.extend_from_slice(piece));
+        chunk.extend_from_slice(b"\r\n");
+        chunk.into()
+    })
+}
+
+/// One event in one form
+pub(crate) fn event(event: &Arc<Event>, form: Form) -> Bytes {
+    event.form(form as u8, || match form {
+        Form::SseRaw | Form::SseRawChunked => sse(event, None),
+        Form::SseJson | Form::SseJsonChunked => sse(event, Some(&object_text(event))),
+        Form::WsPlain => match event.data() {
+            DataRef::Text(text) => ws(OpCode::Text, text.as_bytes()),
+            DataRef::Bytes(bytes) => ws(OpCode::Binary, bytes),
+        },
+        Form::WsPush => {
+            let mut message = String::from("{\"event\":");
+            message.push_str(&object_text(event));
+            message.push('}');
+            ws(OpCode::Text, message.as_bytes())
+        }
+    })
+}
+
+/// The event as JSON carries it everywhere: in event streams of several topics, in pages, over WebSocket
+#[derive(Serialize)]
+pub(crate) struct EventObject<'a> {
+    id: String,
+    topic: &'a str,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    event_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    time: u64,
+}
+
+impl<'a> EventObject<'a> {
+    pub(crate) fn new(event: &'a Event) -> Self {
+        let (data, data_base64) = match event.data() {
+            DataRef::Text(text) => (Some(text), None),
+            DataRef::Bytes(bytes) => (None, Some(BASE64.encode(bytes))),
+        };
+        Self {
+            id: event.position().to_string(),
+            topic: event.topic().as_str(),
+            event_type: event.event_type(),
+            data,
+            data_base64,
+            content_type: event.content_type(),
+            key: event.key(),
+            time: event.time().0,
+        }
+    }
+}
+
+/// A gap as JSON carries it everywhere
+///
+/// `from` and `to` are positions, both in the range; for `epoch` and `rewound`, `from` is the position the reader
+/// came with and reading goes on after `to`.
+#[derive(Serialize)]
+pub(crate) struct GapObject<'a> {
+    #[serde(rename = "match")]
+    pattern: &'a str,
+    from: String,
+    to: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missed: Option<u64>,
+    reason: &'static str,
+}
+
+impl<'a> GapObject<'a> {
+    pub(crate) fn new(gap: &'a Gap) -> Self {
+        Self {
+            pattern: gap.pattern.as_str(),
+            from: gap.from.to_string(),
+            to: gap.to.to_string(),
+            missed: gap.missed,
+            reason: gap.reason.as_str(),
+        }
+    }
+}
+
+/// JSON of a value whose parts cannot fail to be written
+pub(crate) fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("strings, numbers and lists of them always serialise")
+}
+
+/// The event object's text
+pub(crate) fn object_text(event: &Event) -> String {
+    json(&EventObject::new(event))
+}
+
+fn ws(opcode: OpCode, payload: &[u8]) -> Bytes {
+    let mut frame = Vec::with_capacity(FrameHeader::MAX_LEN + payload.len());
+    ws_codec::encode_into(&mut frame, opcode, payload);
+    frame.into()
+}
+
+fn sse(event: &Event, object: Option<&str>) -> Bytes {
+    let id = event.position().to_string();
+    let id = EventId::new(&id).expect("a position's text is letters, digits and `-`");
+    let mut block = Block::new().id(id);
+    if let Some(name) = event.event_type() {
+        block =
+            block.event(EventType::new(name).expect("pushcore's event types have no line ends"));
+    }
+    match (object, event.data()) {
+        (Some(object), _) => block.data(object).to_bytes(),
+        (None, DataRef::Bytes(bytes)) => block.data(&BASE64.encode(bytes)).to_bytes(),
+        (None, DataRef::Text(text)) => block.data(text).to_bytes(),
+    }
+}
+
+/// An event that the server itself sends on an event stream: named `push.…`, without an id unless it carries one
+pub(crate) fn sse_control(name: &'static str, id: Option<&str>, data: &impl Serialize) -> Vec<u8> {
+    let data = json(data);
+    let mut block = Block::new().event(EventType::from_static(name)).data(&data);
+    if let Some(id) = id {
+        block = block.id(EventId::new(id).expect("a position's text is letters, digits and `-`"));
+    }
+    let mut out = Vec::with_capacity(block.encoded_len());
+    block.encode_into(&mut out);
+    out
+}
+
+/// Bytes of an event stream in the framing of `form`
+pub(crate) fn framed(form: Form, bytes: &[u8]) -> Bytes {
+    if !form.is_chunked() {
+        return Bytes::copy_from_slice(bytes);
+    }
+    let mut chunk = chunk_start(bytes.len());
+    chunk.extend_from_slice(bytes);
+    chunk.extend_from_slice(b"\r\n");
+    chunk.into()
+}
+
+/// The end of a chunked response
+pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// A chunk's size line, in a buffer that has room for the chunk
+fn chunk_start(length: usize) -> Vec<u8> {
+    let size = format!("{length:x}\r\n");
+    let mut chunk = Vec::with_capacity(size.len() + length + 2);
+    chunk.extend_from_slice(size.as_bytes());
+    chunk
+}

@@ -1,0 +1,51 @@
+//! New connections of a shard.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use super::Shard;
+use super::driver;
+use super::sock::Sock;
+
+/// How long accepting rests when the process has run out of descriptors or memory for sockets
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts until the server leaves; each connection is driven by a task of its own until a stream takes it over
+pub(super) async fn accept(shard: Rc<Shard>, listener: TcpListener) {
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((tcp, peer)) => {
+                    let Some(place) = shard.app.admission.admit(peer.ip()) else {
+                        // Dropped before a byte is read: over the limit there is nothing cheaper.
+                        shard.app.metrics.refused("connections");
+                        continue;
+                    };
+                    if let Err(error) = tcp.set_nodelay(true) {
+                        tracing::debug!(%error, "a connection was gone before it was set up");
+                        continue;
+                    }
+                    tokio::task::spawn_local(driver::drive(Rc::clone(&shard), Sock::Tcp(tcp), peer, place));
+                }
+                Err(error) if is_about_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "accepting rests");
+                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                }
+            },
+            () = shard.app.leaving.started() => return,
+        }
+    }
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}

@@ -1,0 +1,73 @@
+//! The start of a stream: a response head, and the door behind it.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode, Version};
+
+use crate::app::App;
+use crate::stream_body::StreamBody;
+use crate::transport::Door;
+use crate::upgraded;
+use crate::web::body::Body;
+
+/// A stream that has been agreed on and not begun
+pub(crate) struct StreamStart {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) door: Door,
+}
+
+impl StreamStart {
+    /// The response head as HTTP/1 writes it (RFC 9112 section 3)
+    pub(crate) fn head(&self, version: Version) -> Bytes {
+        let version = if version == Version::HTTP_10 {
+            "HTTP/1.0"
+        } else {
+            "HTTP/1.1"
+        };
+        let reason = self.status.canonical_reason().unwrap_or("");
+        let mut head = Vec::with_capacity(512);
+        head.extend_from_slice(
+            format!("{version} {} {reason}\r\n", self.status.as_u16()).as_bytes(),
+        );
+        for (name, value) in &self.headers {
+            head.extend_from_slice(name.as_str().as_bytes());
+            head.extend_from_slice(b": ");
+            head.extend_from_slice(value.as_bytes());
+            head.extend_from_slice(b"\r\n");
+        }
+        let mut date = String::new();
+        // Writing to a string does not fail.
+        let _ = write!(
+            date,
+            "date: {}\r\n\r\n",
+            httpdate::HttpDate::from(SystemTime::now())
+        );
+        head.extend_from_slice(date.as_bytes());
+        head.into()
+    }
+
+    /// The response where another layer frames the stream: as a body, or as an upgraded connection
+    ///
+    /// `upgrade` resolves to the connection once the response is out; only a WebSocket uses it.
+    pub(crate) fn into_response(
+        self,
+        app: &Arc<App>,
+        upgrade: hyper::upgrade::OnUpgrade,
+    ) -> Response<Body> {
+        let body = match self.door {
+            Door::Sse(_) => Body::stream(StreamBody::new(app, self.door)),
+            _ => {
+                upgraded::spawn(app, self.door, upgrade);
+                Body::empty()
+            }
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+}

@@ -1,0 +1,271 @@
+//! The commands of `push.v1`, as JSON carries them, and what each does.
+
+use std::sync::Arc;
+
+use pushcore::{
+    Grant, LagPolicy, Pattern, PresenceChange, PresenceKind, Start, Subscription, Timestamp,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::batch::EventInput;
+use crate::follow;
+use crate::page::{self, PageObject};
+use crate::web::problem::Problem;
+
+/// A command and the reference its answer carries
+#[derive(Debug, Deserialize)]
+pub(super) struct Envelope {
+    #[serde(rename = "ref")]
+    pub(super) reference: Option<Value>,
+    #[serde(flatten)]
+    pub(super) command: Command,
+}
+
+/// What a client may ask for
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Command {
+    /// Read more patterns, from the connection's cursor on
+    Subscribe(Subscribe),
+    /// Read some patterns no longer
+    Unsubscribe(Unsubscribe),
+    /// Publish one event or a list of them
+    Publish(Inputs),
+    /// One page of what is retained
+    History(History),
+    /// Ask whether the connection is alive
+    Ping {},
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Subscribe {
+    #[serde(rename = "match")]
+    patterns: Vec<String>,
+    after: Option<String>,
+    last: Option<u64>,
+    since: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Unsubscribe {
+    #[serde(rename = "match")]
+    patterns: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct History {
+    #[serde(rename = "match")]
+    patterns: Vec<String>,
+    after: Option<String>,
+    last: Option<u64>,
+    since: Option<String>,
+    limit: Option<usize>,
+}
+
+/// One event or a list of them
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Inputs {
+    One(Box<EventInput>),
+    Many(Vec<EventInput>),
+}
+
+/// Why a command was not carried out, as its answer carries it
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) code: &'static str,
+    pub(super) message: String,
+}
+
+impl Failure {
+    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn object(&self) -> Value {
+        json!({ "code": self.code, "message": self.message })
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::new(problem.kind(), problem.detail())
+    }
+}
+
+impl Envelope {
+    /// Reads a message; the error tells what was wrong with it and what would be right
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| {
+            format!(
+                "the message is not a command ({error}); a command is \
+                 {{\"ref\":1,\"subscribe\":{{\"match\":[\"a\"]}}}} with one of \
+                 subscribe, unsubscribe, publish, history, ping"
+            )
+        })
+    }
+}
+
+impl Subscribe {
+    /// Adds the patterns; answers the position they are read from
+    ///
+    /// A connection has one cursor. Its first patterns may say where it stands; later ones join where it is, and
+    /// what was before comes by `history`.
+    pub(super) fn run(
+        self,
+        app: &Arc<App>,
+        subscription: &mut Subscription,
+        grant: &Grant,
+        now: Timestamp,
+    ) -> Result<Value, Failure> {
+        let patterns = parse_patterns(&self.patterns)?;
+        let max = app.config.connections.max_patterns;
+        let held = subscription.patterns();
+        let added = patterns
+            .iter()
+            .filter(|pattern| !held.contains(pattern))
+            .count();
+        if held.len() + added > max {
+            return Err(Failure::new(
+                "limit",
+                format!("at most {max} patterns can be read by one connection"),
+            ));
+        }
+        if let Some(refused) = patterns
+            .iter()
+            .find(|pattern| !grant.may_subscribe(pattern))
+        {
+            return Err(Failure::new(
+                "forbidden",
+                format!("the grant does not cover reading `{refused}`"),
+            ));
+        }
+        let mut start =
+            follow::start_of(self.after.as_deref(), self.last, self.since.as_deref(), now)?;
+        if start.is_some() && !held.is_empty() {
+            return Err(Failure::new(
+                "cursor-set",
+                format!(
+                    "this connection already reads from {}: leave out `after`, `last` and `since`, and ask `history` for what was before",
+                    subscription.position()
+                ),
+            ));
+        }
+        for pattern in patterns {
+            subscription
+                .add(pattern, start.take(), now)
+                .map_err(|error| Failure::new("forbidden", error.to_string()))?;
+        }
+        Ok(json!({ "at": subscription.position().to_string() }))
+    }
+}
+
+impl Unsubscribe {
+    pub(super) fn run(self, subscription: &mut Subscription) -> Result<Value, Failure> {
+        for pattern in parse_patterns(&self.patterns)? {
+            subscription.remove(&pattern);
+        }
+        Ok(json!({ "at": subscription.position().to_string() }))
+    }
+}
+
+impl History {
+    pub(super) fn run(
+        self,
+        app: &Arc<App>,
+        grant: &Arc<Grant>,
+        now: Timestamp,
+    ) -> Result<Value, Failure> {
+        let patterns = parse_patterns(&self.patterns)?;
+        if let Some(refused) = patterns
+            .iter()
+            .find(|pattern| !grant.may_subscribe(pattern))
+        {
+            return Err(Failure::new(
+                "forbidden",
+                format!("the grant does not cover reading `{refused}`"),
+            ));
+        }
+        let start = follow::start_of(self.after.as_deref(), self.last, self.since.as_deref(), now)?;
+        let start = start.unwrap_or(Start::Earliest);
+        let page = page::read(
+            app,
+            patterns,
+            start,
+            LagPolicy::default(),
+            grant,
+            self.limit,
+            now,
+        )?;
+        Ok(PageObject::new(&page).to_value())
+    }
+}
+
+impl Inputs {
+    /// The events, if the grant covers them all
+    pub(super) fn into_entries(
+        self,
+        grant: &Grant,
+        now: Timestamp,
+    ) -> Result<Vec<crate::publish::Entry>, Failure> {
+        let inputs = match self {
+            Self::One(input) => vec![*input],
+            Self::Many(inputs) => inputs,
+        };
+        let entries: Vec<_> = inputs
+            .into_iter()
+            .map(|input| {
+                input
+                    .into_entry()
+                    .map_err(|fault| Failure::new("bad-event", fault))
+            })
+            .collect::<Result<_, _>>()?;
+        match entries
+            .iter()
+            .find(|entry| grant.is_expired(now) || !grant.may_publish(entry.topic()))
+        {
+            None => Ok(entries),
+            Some(entry) => Err(Failure::new(
+                "forbidden",
+                format!("the grant does not cover publishing to `{}`", entry.topic()),
+            )),
+        }
+    }
+}
+
+/// The message that tells of somebody who came or went
+pub(super) fn presence_message(change: &PresenceChange) -> Value {
+    let name = match change.kind {
+        PresenceKind::Join => "join",
+        PresenceKind::Leave => "leave",
+    };
+    let mut object = json!({ "topic": change.topic.as_str(), "member": &*change.member });
+    if let Some(metadata) = &change.metadata {
+        object["metadata"] = serde_json::from_str(metadata).unwrap_or(Value::Null);
+    }
+    json!({ name: object })
+}
+
+fn parse_patterns(texts: &[String]) -> Result<Vec<Pattern>, Failure> {
+    if texts.is_empty() {
+        return Err(Failure::new(
+            "bad-topic",
+            "`match` is empty; name at least one topic or pattern",
+        ));
+    }
+    texts
+        .iter()
+        .map(|text| {
+            Pattern::parse(text)
+                .map_err(|error| Failure::new("bad-topic", format!("`{text}`: {error}")))
+        })
+        .collect()
+}

@@ -1,0 +1,194 @@
+//! WebSocket without a subprotocol, on one topic: each message is an event's data, in both directions.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pushcore::{
+    Budget, CloseReason, Data, Delivery, EndReason, Grant, NewEvent, Publish, Subscription,
+    Timestamp, Topic,
+};
+use ws_codec::{CloseCode, CloseFrame, Message};
+
+use super::Output;
+use super::socket::Socket;
+use crate::app::App;
+use crate::close_codes::Closing;
+use crate::encode::{self, Form};
+
+/// A WebSocket that follows one topic and may publish to it
+///
+/// There are no control messages: where a gap would stand, the connection closes with the code that says so.
+pub(crate) struct PlainSocket {
+    socket: Socket,
+    subscription: Subscription,
+    topic: Topic,
+    grant: Arc<Grant>,
+    /// What the client published and the store has not answered yet; nothing more is read meanwhile
+    publishing: Option<Publish>,
+}
+
+impl PlainSocket {
+    pub(crate) fn new(
+        app: &Arc<App>,
+        subscription: Subscription,
+        topic: Topic,
+        grant: Arc<Grant>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            socket: Socket::new(app, now),
+            subscription,
+            topic,
+            grant,
+            publishing: None,
+        }
+    }
+
+    pub(crate) fn poll_output(
+        &mut self,
+        cx: &mut Context<'_>,
+        app: &Arc<App>,
+        now: Timestamp,
+    ) -> Poll<Output> {
+        self.poll_publishing(cx, now);
+        loop {
+            if let Some(control) = self.socket.poll_control() {
+                return Poll::Ready(control);
+            }
+            if !self.socket.may_send() {
+                return Poll::Pending;
+            }
+            let budget = Budget {
+                bytes: app.config.stream.send_buffer_bytes,
+                ..Budget::default()
+            };
+            match ready!(self.subscription.poll(cx, now, budget)) {
+                Delivery::Batch(batch) => {
+                    app.metrics.delivered(&batch, now);
+                    let bytes = encode::batch(&batch, Form::WsPlain);
+                    return Poll::Ready(Output::of(bytes, &self.subscription));
+                }
+                Delivery::Gap(gap) => {
+                    app.metrics.gap(gap.reason);
+                    let reason = format!("events were lost ({})", gap.reason.as_str());
+                    self.close(app, Closing::Gap, &reason, now);
+                }
+                Delivery::End(end) => match end.reason {
+                    EndReason::Ended => self.close(app, Closing::Ended, "the topic has ended", now),
+                    EndReason::Deleted => {
+                        self.close(app, Closing::Deleted, "the topic was deleted", now);
+                    }
+                    _ => self.close(
+                        app,
+                        Closing::Revoked,
+                        "the grant no longer covers the topic",
+                        now,
+                    ),
+                },
+                Delivery::Closed(CloseReason::Expired) => {
+                    self.close(app, Closing::Expired, "the grant has run out", now);
+                }
+                Delivery::Closed(CloseReason::Lagged) => {
+                    self.close(app, Closing::Lagged, "the reader fell too far behind", now);
+                }
+                Delivery::Closed(_) => {
+                    self.close(app, Closing::Revoked, "the grant was revoked", now);
+                }
+                // Nothing in this mode can carry a warning or a presence.
+                _ => {}
+            }
+        }
+    }
+
+    fn poll_publishing(&mut self, cx: &mut Context<'_>, now: Timestamp) {
+        let Some(publishing) = &mut self.publishing else {
+            return;
+        };
+        if let Poll::Ready(receipts) = std::pin::Pin::new(publishing).poll(cx) {
+            self.publishing = None;
+            self.check(receipts.into_iter().find_map(Result::err), now);
+        }
+    }
+
+    /// A publish that fails closes the connection, because nothing else could tell the client
+    fn check(&mut self, error: Option<pushcore::PublishError>, now: Timestamp) {
+        match error {
+            None => {}
+            Some(pushcore::PublishError::Ended) => {
+                self.socket
+                    .close(Closing::Ended.frame("the topic has ended"), now);
+            }
+            Some(error) => self
+                .socket
+                .close(Closing::Overloaded.frame(&error.to_string()), now),
+        }
+    }
+
+    pub(crate) fn handle_input(&mut self, app: &Arc<App>, now: Timestamp, bytes: &mut [u8]) {
+        let Self {
+            socket,
+            topic,
+            grant,
+            ..
+        } = self;
+        let mut events = Vec::new();
+        socket.handle_input(now, bytes, |message| {
+            let data = match message {
+                Message::Text(text) => Data::from(text.into_owned()),
+                Message::Binary(bytes) => Data::bytes(bytes.into_owned()),
+            };
+            events.push(NewEvent::new(topic.clone(), data));
+        });
+        if events.is_empty() {
+            return;
+        }
+        if !grant.may_publish(topic) || grant.is_expired(now) {
+            self.close(
+                app,
+                Closing::Forbidden,
+                "the grant does not cover publishing to this topic",
+                now,
+            );
+            return;
+        }
+        app.metrics.published(events.len() as u64);
+        match app
+            .hub
+            .publish(events, grant.subject.as_deref(), now)
+            .try_ready()
+        {
+            Ok(receipts) => self.check(receipts.into_iter().find_map(Result::err), now),
+            Err(publishing) => self.publishing = Some(publishing),
+        }
+    }
+
+    pub(crate) fn wants_input(&self) -> bool {
+        self.publishing.is_none()
+    }
+
+    fn close(&mut self, app: &Arc<App>, closing: Closing, reason: &str, now: Timestamp) {
+        app.metrics.closed(closing.as_str());
+        self.socket.close(closing.frame(reason), now);
+    }
+
+    pub(crate) fn handle_time(&mut self, now: Timestamp) {
+        self.socket.handle_time(now);
+    }
+
+    pub(crate) fn handle_leave(&mut self, delay: Duration, now: Timestamp) {
+        self.socket.close(restart_frame(delay), now);
+    }
+
+    pub(crate) fn deadline(&self) -> Timestamp {
+        self.socket.deadline()
+    }
+}
+
+/// Service restart: the delay is in the reason, as nothing else of a close frame reaches a browser
+pub(crate) fn restart_frame(delay: Duration) -> CloseFrame {
+    CloseFrame::new(
+        CloseCode::SERVICE_RESTART,
+        &format!("reconnect after {} ms", delay.as_millis()),
+    )
+}

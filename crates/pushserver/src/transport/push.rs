@@ -1,0 +1,279 @@
+//! WebSocket with the subprotocol `push.v1`: commands and events as JSON text messages.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use pushcore::{Budget, CloseReason, Delivery, Grant, Subscription, Timestamp};
+use serde_json::{Value, json};
+use ws_codec::Message;
+
+use super::Output;
+use super::command::{Command, Envelope, Failure, presence_message};
+use super::plain::restart_frame;
+use super::socket::Socket;
+use crate::app::App;
+use crate::close_codes::Closing;
+use crate::encode::{self, Form, GapObject};
+use crate::publish::{
+    Entry, Results, publish_entries, publish_problem, receipt_object, result_object,
+};
+
+/// A connection that subscribes, publishes and asks by commands
+pub(crate) struct PushSocket {
+    socket: Socket,
+    subscription: Subscription,
+    grant: Arc<Grant>,
+    /// Publishes the store has not answered yet; nothing more is read meanwhile
+    publishing: Option<Run>,
+    /// Commands of the last read that wait for that answer
+    waiting: VecDeque<Message<'static>>,
+}
+
+impl PushSocket {
+    /// `subscription` holds the patterns of the URL, if it names any
+    pub(crate) fn new(
+        app: &Arc<App>,
+        subscription: Subscription,
+        grant: Arc<Grant>,
+        now: Timestamp,
+    ) -> Self {
+        let mut socket = Socket::new(app, now);
+        socket.say(&json!({ "state": { "at": subscription.position().to_string() } }).to_string());
+        Self {
+            socket,
+            subscription,
+            grant,
+            publishing: None,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn poll_output(
+        &mut self,
+        cx: &mut Context<'_>,
+        app: &Arc<App>,
+        now: Timestamp,
+    ) -> Poll<Output> {
+        self.poll_publishing(cx, app, now);
+        loop {
+            if let Some(control) = self.socket.poll_control() {
+                return Poll::Ready(control);
+            }
+            if !self.socket.may_send() {
+                return Poll::Pending;
+            }
+            let budget = Budget {
+                bytes: app.config.stream.send_buffer_bytes,
+                ..Budget::default()
+            };
+            match ready!(self.subscription.poll(cx, now, budget)) {
+                Delivery::Batch(batch) => {
+                    app.metrics.delivered(&batch, now);
+                    let bytes = encode::batch(&batch, Form::WsPush);
+                    return Poll::Ready(Output::of(bytes, &self.subscription));
+                }
+                other => self.tell(app, other, now),
+            }
+        }
+    }
+
+    /// Says what is not an event
+    fn tell(&mut self, app: &Arc<App>, delivery: Delivery, now: Timestamp) {
+        let message = match delivery {
+            Delivery::Gap(gap) => {
+                app.metrics.gap(gap.reason);
+                json!({ "gap": GapObject::new(&gap) })
+            }
+            Delivery::End(end) => json!({ "end": {
+                "match": end.pattern.as_str(), "reason": end.reason.as_str(), "at": end.at.to_string(),
+            }}),
+            Delivery::Expiring { at } => json!({ "expiring": { "at": at.0 } }),
+            Delivery::Presence(change) => presence_message(&change),
+            Delivery::Closed(reason) => {
+                let (closing, text) = match reason {
+                    CloseReason::Expired => (Closing::Expired, "the grant has run out"),
+                    CloseReason::Lagged => (Closing::Lagged, "the reader fell too far behind"),
+                    _ => (Closing::Revoked, "the grant was revoked"),
+                };
+                app.metrics.closed(closing.as_str());
+                self.socket.close(closing.frame(text), now);
+                return;
+            }
+            other => unreachable!("{other:?} is handled elsewhere"),
+        };
+        self.socket.say(&message.to_string());
+    }
+
+    fn poll_publishing(&mut self, cx: &mut Context<'_>, app: &Arc<App>, now: Timestamp) {
+        let Some(run) = &mut self.publishing else {
+            return;
+        };
+        let Poll::Ready(results) = run.poll(cx) else {
+            return;
+        };
+        if let Some(run) = self.publishing.take() {
+            run.answer(&mut self.socket, results);
+        }
+        self.obey_waiting(app, now);
+    }
+
+    pub(crate) fn handle_input(&mut self, app: &Arc<App>, now: Timestamp, bytes: &mut [u8]) {
+        let waiting = &mut self.waiting;
+        self.socket.handle_input(now, bytes, |message| {
+            waiting.push_back(message.into_owned());
+        });
+        self.obey_waiting(app, now);
+    }
+
+    /// Carries out the commands that have come, up to one whose publishes the store has yet to answer
+    ///
+    /// Publishes that follow each other go to the log together.
+    fn obey_waiting(&mut self, app: &Arc<App>, now: Timestamp) {
+        let mut run = Run::default();
+        while self.publishing.is_none()
+            && let Some(message) = self.waiting.pop_front()
+        {
+            let Message::Text(text) = &message else {
+                let reason = "push.v1 speaks JSON text messages; binary ones have no meaning";
+                self.socket.close(Closing::BadMessage.frame(reason), now);
+                return;
+            };
+            let envelope = match Envelope::parse(text) {
+                Ok(envelope) => envelope,
+                Err(fault) => {
+                    self.socket.say(
+                        &json!({ "error": Failure::new("bad-message", fault).object() })
+                            .to_string(),
+                    );
+                    continue;
+                }
+            };
+            let result = match envelope.command {
+                Command::Publish(inputs) => match inputs.into_entries(&self.grant, now) {
+                    Ok(entries) => {
+                        run.push(envelope.reference, entries);
+                        continue;
+                    }
+                    Err(failure) => Err(failure),
+                },
+                other => {
+                    self.publish(app, std::mem::take(&mut run));
+                    self.obey(app, other, now)
+                }
+            };
+            reply(&mut self.socket, envelope.reference, result);
+        }
+        self.publish(app, run);
+    }
+
+    fn obey(&mut self, app: &Arc<App>, command: Command, now: Timestamp) -> Result<Value, Failure> {
+        match command {
+            Command::Subscribe(subscribe) => {
+                subscribe.run(app, &mut self.subscription, &self.grant, now)
+            }
+            Command::Unsubscribe(unsubscribe) => unsubscribe.run(&mut self.subscription),
+            Command::History(history) => history.run(app, &self.grant, now),
+            Command::Publish(_) | Command::Ping {} => Ok(json!({})),
+        }
+    }
+
+    fn publish(&mut self, app: &Arc<App>, mut run: Run) {
+        if run.is_empty() {
+            return;
+        }
+        match run.start(app, self.grant.subject.as_deref()) {
+            Poll::Ready(results) => run.answer(&mut self.socket, results),
+            Poll::Pending => self.publishing = Some(run),
+        }
+    }
+
+    /// Commands are taken only while the one before is answered and its answer is on its way
+    pub(crate) fn wants_input(&self, app: &Arc<App>) -> bool {
+        self.publishing.is_none() && self.socket.queued() <= app.config.stream.send_buffer_bytes
+    }
+
+    pub(crate) fn handle_time(&mut self, now: Timestamp) {
+        self.socket.handle_time(now);
+    }
+
+    pub(crate) fn handle_leave(&mut self, delay: Duration, now: Timestamp) {
+        self.socket
+            .say(&json!({ "reconnect": { "after_ms": delay.as_millis() as u64 } }).to_string());
+        self.socket.close(restart_frame(delay), now);
+    }
+
+    pub(crate) fn deadline(&self) -> Timestamp {
+        self.socket.deadline()
+    }
+}
+
+/// Publishes that came one after another: one batch for the log, an answer for each command
+#[derive(Default)]
+struct Run {
+    entries: Vec<Entry>,
+    commands: Vec<(Option<Value>, usize)>,
+    publishing: Option<Pin<Box<dyn Future<Output = Results> + Send>>>,
+}
+
+impl Run {
+    fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    fn push(&mut self, reference: Option<Value>, entries: Vec<Entry>) {
+        self.commands.push((reference, entries.len()));
+        self.entries.extend(entries);
+    }
+
+    /// Hands the batch to the hub; over the memory log the answers are there at once
+    fn start(&mut self, app: &Arc<App>, subject: Option<&str>) -> Poll<Results> {
+        let (app, entries) = (Arc::clone(app), std::mem::take(&mut self.entries));
+        let subject = subject.map(str::to_owned);
+        self.publishing = Some(Box::pin(async move {
+            publish_entries(&app, entries, subject.as_deref()).await
+        }));
+        self.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Results> {
+        let publishing = self
+            .publishing
+            .as_mut()
+            .expect("a run that waits has been started");
+        Pin::new(publishing).poll(cx)
+    }
+
+    /// A command that carries no reference is answered only if it failed
+    fn answer(self, socket: &mut Socket, results: Results) {
+        let mut results = results.into_iter();
+        for (reference, count) in self.commands {
+            let mut answers: Vec<_> = results.by_ref().take(count).collect();
+            let failed = answers.iter().any(Result::is_err);
+            if reference.is_none() && !failed {
+                continue;
+            }
+            let result = match (answers.len(), answers.pop()) {
+                (1, Some(Ok(receipt))) => Ok(receipt_object(&receipt)),
+                (1, Some(Err(error))) => Err(publish_problem(&error).into()),
+                (_, last) => Ok(
+                    json!({ "results": answers.iter().chain(&last).map(result_object).collect::<Vec<_>>() }),
+                ),
+            };
+            reply(socket, reference, result);
+        }
+    }
+}
+
+fn reply(socket: &mut Socket, reference: Option<Value>, result: Result<Value, Failure>) {
+    let mut message = match result {
+        Ok(result) => json!({ "result": result }),
+        Err(failure) => json!({ "error": failure.object() }),
+    };
+    if let Some(reference) = reference {
+        message["ref"] = reference;
+    }
+    socket.say(&message.to_string());
+}

@@ -1,0 +1,98 @@
+//! What both WebSocket doors stand on: a ws-codec connection in the server's terms.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pushcore::Timestamp;
+use ws_codec::{CloseFrame, Connection, Incoming, Message};
+
+use super::Output;
+use crate::app::App;
+
+/// A WebSocket connection and what waits to be written to it besides events
+#[derive(Debug)]
+pub(crate) struct Socket {
+    connection: Connection,
+    /// Whole frames, written before anything else
+    outbox: Vec<u8>,
+}
+
+impl Socket {
+    pub(crate) fn new(app: &Arc<App>, now: Timestamp) -> Self {
+        Self {
+            connection: Connection::server(Arc::clone(&app.websocket), since(now)),
+            outbox: Vec::new(),
+        }
+    }
+
+    /// Takes bytes; `on_message` is given each whole message
+    ///
+    /// A violation queues its close frame; there is nothing more to do about it here.
+    pub(crate) fn handle_input(
+        &mut self,
+        now: Timestamp,
+        mut bytes: &mut [u8],
+        mut on_message: impl FnMut(Message<'_>),
+    ) {
+        loop {
+            match self.connection.handle_input(&mut bytes, since(now)) {
+                Ok(Some(Incoming::Message(message))) => on_message(message),
+                Ok(Some(_)) => {}
+                Ok(None) => return,
+                Err(failure) => {
+                    tracing::debug!(%failure, "a WebSocket client broke the protocol");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Queues a text message
+    pub(crate) fn say(&mut self, text: &str) {
+        if self.connection.may_send() {
+            ws_codec::encode_into(&mut self.outbox, ws_codec::OpCode::Text, text.as_bytes());
+        }
+    }
+
+    pub(crate) fn close(&mut self, frame: CloseFrame, now: Timestamp) {
+        self.connection.close(frame, since(now));
+    }
+
+    /// What goes before events: queued messages, pongs, pings, the close frame; `Last` once nothing may follow
+    pub(crate) fn poll_control(&mut self) -> Option<Output> {
+        let mut out = std::mem::take(&mut self.outbox);
+        self.connection.poll_transmit(&mut out);
+        if self.connection.is_write_done() {
+            return Some(Output::Last(out.into()));
+        }
+        (!out.is_empty()).then(|| Output::Bytes(Bytes::from(out)))
+    }
+
+    /// Whether events may be written
+    pub(crate) fn may_send(&self) -> bool {
+        self.connection.may_send()
+    }
+
+    /// Bytes of queued messages
+    pub(crate) fn queued(&self) -> usize {
+        self.outbox.len()
+    }
+
+    pub(crate) fn handle_time(&mut self, now: Timestamp) {
+        self.connection.handle_timeout(since(now));
+    }
+
+    pub(crate) fn deadline(&self) -> Timestamp {
+        self.connection
+            .poll_timeout()
+            .map_or(Timestamp(u64::MAX), |at| {
+                Timestamp(at.as_millis() as u64 + 1)
+            })
+    }
+}
+
+/// ws-codec counts time from any moment of the caller's choice: here from 1970
+fn since(now: Timestamp) -> Duration {
+    Duration::from_millis(now.0)
+}

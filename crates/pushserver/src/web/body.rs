@@ -1,0 +1,141 @@
+//! Bodies: what we answer with, and how a request's is read within its limits.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+
+use super::problem::Problem;
+use crate::stream_body::StreamBody;
+
+/// The body of every response
+///
+/// Either whole and known in length, or a stream that goes on until its door closes.
+#[derive(Debug)]
+pub(crate) struct Body(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Full(Option<Bytes>),
+    Stream(Pin<Box<StreamBody>>),
+}
+
+impl Body {
+    pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
+        Self(Kind::Full(Some(bytes.into())))
+    }
+
+    pub(crate) fn empty() -> Self {
+        Self(Kind::Full(None))
+    }
+
+    pub(crate) fn stream(stream: StreamBody) -> Self {
+        Self(Kind::Stream(Box::pin(stream)))
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut self.0 {
+            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Stream(stream) => stream.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(&self.0, Kind::Full(bytes) if bytes.as_ref().is_none_or(Bytes::is_empty))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Kind::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// A request's body, read a piece at a time
+///
+/// Each wait for the next piece ends after `idle`, so that a client that stops sending does not hold its
+/// request for ever.
+pub(crate) struct Incoming<B> {
+    body: B,
+    idle: Duration,
+}
+
+impl<B> Incoming<B>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    pub(crate) fn new(body: B, idle: Duration) -> Self {
+        Self { body, idle }
+    }
+
+    /// The next piece, or `None` at the end
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        loop {
+            let frame = tokio::time::timeout(self.idle, self.body.frame())
+                .await
+                .map_err(|_| {
+                    Problem::new(
+                        StatusCode::REQUEST_TIMEOUT,
+                        "body-timeout",
+                        "The body did not arrive",
+                        format!("nothing of the body arrived for {:?}", self.idle),
+                    )
+                })?;
+            match frame {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+                Some(Err(error)) => {
+                    return Err(Problem::new(
+                        StatusCode::BAD_REQUEST,
+                        "body-broken",
+                        "The body could not be read",
+                        error.to_string(),
+                    ));
+                }
+            }
+        }
+    }
+
+    /// The whole body, refused as soon as it is known to exceed `limit` bytes
+    pub(crate) async fn whole(mut self, limit: usize) -> Result<Bytes, Problem> {
+        if self.body.size_hint().lower() > limit as u64 {
+            return Err(Problem::body_too_large(limit));
+        }
+        let Some(first) = self.next().await? else {
+            return Ok(Bytes::new());
+        };
+        if first.len() > limit {
+            return Err(Problem::body_too_large(limit));
+        }
+        if self.body.is_end_stream() {
+            return Ok(first);
+        }
+        let mut whole = BytesMut::from(&first[..]);
+        while let Some(piece) = self.next().await? {
+            if whole.len() + piece.len() > limit {
+                return Err(Problem::body_too_large(limit));
+            }
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
+    }
+}

@@ -1,0 +1,7 @@
+//! HTTP without its meaning here: routes, queries, negotiation, problem documents, bodies.
+
+pub(crate) mod accept;
+pub(crate) mod body;
+pub(crate) mod problem;
+pub(crate) mod query;
+pub(crate) mod route;

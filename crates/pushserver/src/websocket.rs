@@ -1,0 +1,156 @@
+//! Opening a WebSocket on a topic's URL (RFC 6455 section 4.2, RFC 8441).
+
+use std::sync::Arc;
+
+use http::header::{HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode, Version, header};
+use pushcore::{Grant, Start, SubscribeOptions};
+use ws_codec::handshake::{Opening, Rejection, Via};
+
+use crate::app::App;
+use crate::close_codes::Closing;
+use crate::follow::{Reading, subscribe_problem};
+use crate::stream_start::StreamStart;
+use crate::transport::Door;
+use crate::transport::closed::ClosedSocket;
+use crate::transport::plain::PlainSocket;
+use crate::transport::push::PushSocket;
+use crate::web::problem::Problem;
+
+/// The subprotocol that carries JSON commands and events
+const PUSH_V1: &str = "push.v1";
+
+/// Whether a request asks for a WebSocket, rightly or not
+pub(crate) fn is_asked_for(parts: &Parts) -> bool {
+    if parts.method == Method::CONNECT {
+        return true;
+    }
+    let upgrades = parts.headers.get_all(header::UPGRADE).iter();
+    upgrades
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| {
+            value
+                .split(',')
+                .any(|token| token.trim().eq_ignore_ascii_case("websocket"))
+        })
+}
+
+/// A handshake that is right, before it is known what may be read
+pub(crate) struct Handshake {
+    status: StatusCode,
+    headers: HeaderMap,
+    speaks_push: bool,
+}
+
+impl Handshake {
+    /// Checks the handshake and chooses the subprotocol
+    pub(crate) fn read(parts: &Parts) -> Result<Self, Problem> {
+        let via = match parts.version {
+            Version::HTTP_2 => {
+                let protocol = parts.extensions.get::<hyper::ext::Protocol>();
+                Via::Http2 {
+                    protocol: protocol.map_or("", hyper::ext::Protocol::as_str),
+                }
+            }
+            Version::HTTP_10 | Version::HTTP_09 => Via::Http10,
+            _ => Via::Http11,
+        };
+        let fields = parts
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let opening = Opening::of_request(via, parts.method.as_str(), fields)
+            .map_err(|error| rejected(&error))?;
+        let protocol = opening.select_protocol(&[PUSH_V1]);
+        let response = opening.accept(protocol, None);
+        let mut headers = HeaderMap::new();
+        for (name, value) in &response.fields {
+            let value = HeaderValue::from_str(value).expect("ws-codec writes tokens and base64");
+            headers.append(HeaderName::from_static(name), value);
+        }
+        let status = StatusCode::from_u16(response.status).expect("101 or 200");
+        Ok(Self {
+            status,
+            headers,
+            speaks_push: protocol.is_some(),
+        })
+    }
+
+    /// Opens the door that the subprotocol asks for
+    ///
+    /// `reading` is what the URL names; without a subprotocol that must be one exact topic.
+    pub(crate) fn open(
+        self,
+        app: &Arc<App>,
+        reading: Option<Reading>,
+        grant: Arc<Grant>,
+    ) -> Result<StreamStart, Problem> {
+        let now = app.clock.now();
+        let topic = match reading.as_ref().map(|reading| &reading.patterns[..]) {
+            Some([one]) => one.topic().cloned(),
+            _ => None,
+        };
+        if !self.speaks_push && topic.is_none() {
+            return Err(Problem::bad_handshake(
+                "a WebSocket without a subprotocol is for one exact topic; offer `Sec-WebSocket-Protocol: push.v1` for several",
+            ));
+        }
+        let options = match reading {
+            Some(reading) => reading.into_options(&grant),
+            None => SubscribeOptions {
+                start: Start::Now,
+                grant: Some(Arc::clone(&grant)),
+                ..Default::default()
+            },
+        };
+        let subscription = app
+            .hub
+            .subscribe(options, now)
+            .map_err(|error| subscribe_problem(&error))?;
+        let door = match topic {
+            Some(topic) if !self.speaks_push => Door::Plain(Box::new(PlainSocket::new(
+                app,
+                subscription,
+                topic,
+                grant,
+                now,
+            ))),
+            _ => Door::Push(Box::new(PushSocket::new(app, subscription, grant, now))),
+        };
+        Ok(StreamStart {
+            status: self.status,
+            headers: self.headers,
+            door,
+        })
+    }
+
+    /// Opens the WebSocket only to close it: a browser can read a close code, but not a refused handshake
+    pub(crate) fn refuse(self, app: &Arc<App>, problem: &Problem) -> StreamStart {
+        let closing = match problem.status() {
+            StatusCode::UNAUTHORIZED => Closing::Unauthorized,
+            StatusCode::FORBIDDEN => Closing::Forbidden,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Closing::Overloaded,
+            _ => Closing::BadRequest,
+        };
+        let door = ClosedSocket::new(app, closing, problem.detail(), app.clock.now());
+        StreamStart {
+            status: self.status,
+            headers: self.headers,
+            door: Door::Closed(Box::new(door)),
+        }
+    }
+}
+
+fn rejected(rejection: &Rejection) -> Problem {
+    let status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let mut problem = Problem::bad_handshake(rejection.to_string()).with_status(status);
+    for (name, value) in rejection.fields() {
+        problem = problem.with(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
+    // What follows a handshake that failed cannot be told from frames.
+    problem.with(header::CONNECTION, HeaderValue::from_static("close"))
+}

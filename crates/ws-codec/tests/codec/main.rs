@@ -1,0 +1,14 @@
+//! ws-codec as its users see it: bytes in, events out, and the other way round.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test says what went wrong by panicking"
+)]
+
+mod connection;
+mod deflate;
+mod handshake;
+mod hostile;
+mod memory;
+mod peers;
+mod properties;
+mod transcript;

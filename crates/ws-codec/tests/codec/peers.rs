@@ -1,0 +1,1 @@
+//! ws-codec beside other people's WebSockets.
