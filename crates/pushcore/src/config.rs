@@ -21,6 +21,8 @@ pub struct HubConfig {
     /// 256 MiB hold about 1.3 million events of 100 bytes.
     pub max_bytes: usize,
     /// What encodings may take of [`max_bytes`](HubConfig::max_bytes)
+    ///
+    /// The rest is the log's, whether encodings need their part or not, so that neither has to wait for the other.
     pub max_form_bytes: usize,
     /// Largest event, in bytes of data and labels; larger ones are refused
     pub max_event_bytes: usize,
@@ -59,7 +61,7 @@ impl Default for HubConfig {
         HubConfig {
             retention: Vec::new(),
             max_bytes: 256 << 20,
-            max_form_bytes: 64 << 20,
+            max_form_bytes: 32 << 20,
             max_event_bytes: 1 << 20,
             max_batch_events: 10_000,
             max_subscriptions: 1_000_000,

@@ -7,7 +7,7 @@ use std::task::Waker;
 use slab::Slab;
 
 use crate::config::HubConfig;
-use crate::cursor::{Cursor, Reading};
+use crate::cursor::{Cursor, Reading, end_of};
 use crate::delivery::{Budget, CloseReason, Delivery, End, EndReason, Gap};
 use crate::event::{Content, NewEvent, Record};
 use crate::forms::FormCache;
@@ -15,6 +15,7 @@ use crate::grant::{Grant, Revocation};
 use crate::idempotency::{ScopedKey, Seen, Window, digest};
 use crate::log::{Feed, Log};
 use crate::pattern::Pattern;
+use crate::planted::{self, Bug};
 use crate::position::{Epoch, Position};
 use crate::presence::{Presence, PresenceError, Told};
 use crate::publish::{Durability, PublishError, Receipt, Receipts};
@@ -93,6 +94,7 @@ impl Core {
         let key = ScopedKey::new(&event, subject).map(|key| (key, digest(&event)));
         if let Some((key, digest)) = &key
             && let Some(seen) = self.window.find(key)
+            && !planted::has(Bug::RetryPublishesTwice)
         {
             if seen.digest != *digest {
                 return Err(PublishError::IdempotencyConflict);
@@ -161,6 +163,7 @@ impl Core {
 
     /// Takes the wakers of those that wait for a topic, by its name or by a wildcard.
     fn wake_readers(&mut self, topic: u32, wakers: &mut Wakers) {
+        self.log.refresh_wildcards(topic);
         let state = &mut self.log.topics[topic as usize];
         if let Some(readers) = &mut state.readers {
             wake(&mut readers.waiting, &mut self.cursors, wakers);
@@ -195,10 +198,12 @@ impl Core {
         let id = u32::try_from(id).expect("subscriptions are bounded");
         let at = self.join(id, patterns, options.start, now);
         let cursor = &mut self.cursors[id as usize];
-        cursor.position = at;
+        cursor.position = resumes_from(options.start, at);
         cursor.read = at.offset;
         self.set_deadline(id, now);
-        Ok((id, at))
+        self.log.fit();
+        let position = self.cursors[id as usize].position;
+        Ok((id, position))
     }
 
     /// Adds patterns that read from `start` on, but not from before the cursor; says from where.
@@ -218,11 +223,7 @@ impl Core {
             Start::Since(time) => self.log.before_time(&feeds, time.min(now)),
         };
         let from = from.max(read);
-        let at = match start {
-            // The reader knows the tag, even where the log has lost the event.
-            Start::After(position) if foreign.is_none() && position.offset == from => position,
-            _ => self.log.position(from),
-        };
+        let at = self.log.position(from);
         for (pattern, feed) in patterns.into_iter().zip(feeds) {
             if let (Some(reason), Start::After(position)) = (foreign, start) {
                 let cursor = &mut self.cursors[id as usize];
@@ -249,14 +250,7 @@ impl Core {
                 .back()
                 .filter(|end| end.record() != Record::Event);
             if let Some(end) = end.filter(|end| end.offset() <= from) {
-                cursor.pending.push_back(Delivery::End(End {
-                    pattern,
-                    reason: match end.record() {
-                        Record::Deleted => EndReason::Deleted,
-                        _ => EndReason::Ended,
-                    },
-                    at: end.position(),
-                }));
+                cursor.pending.push_back(Delivery::End(end_of(end)));
                 self.log.leave(feed);
                 return;
             }
@@ -295,6 +289,7 @@ impl Core {
         let Some(start) = start.filter(|_| is_first) else {
             let start = start.unwrap_or(Start::After(self.log.place(cursor.read)));
             let at = self.join(id, vec![pattern], start, now);
+            self.log.fit();
             return Ok(at);
         };
         // Nothing is read yet, so the cursor goes where the first pattern begins.
@@ -302,7 +297,8 @@ impl Core {
         let at = self.join(id, vec![pattern], start, now);
         let cursor = &mut self.cursors[id as usize];
         cursor.read = at.offset;
-        cursor.position = at;
+        cursor.position = resumes_from(start, at);
+        self.log.fit();
         Ok(at)
     }
 
@@ -315,6 +311,9 @@ impl Core {
             return false;
         };
         self.drop_reading(id, index);
+        let pending = &mut self.cursors[id as usize].pending;
+        pending.retain(|told| !matches!(told, Delivery::Gap(gap) if gap.pattern == *pattern));
+        self.log.fit();
         true
     }
 
@@ -336,7 +335,8 @@ impl Core {
             return Err(SubscribeError::OtherSubject);
         }
         self.check_grant(&grant, &[], now)?;
-        self.revoke_patterns(id, |pattern| !grant.may_subscribe(pattern));
+        let unnoticed = planted::has(Bug::GrantOnlyAtSubscribe);
+        self.revoke_patterns(id, |pattern| !unnoticed && !grant.may_subscribe(pattern));
         let cursor = &mut self.cursors[id as usize];
         cursor.grant = Some(grant);
         cursor.told_expiry = false;
@@ -391,6 +391,8 @@ impl Core {
             any = true;
             let cursor = &mut self.cursors[id as usize];
             let pattern = cursor.readings[index].pattern.clone();
+            let pending = &mut cursor.pending;
+            pending.retain(|told| !matches!(told, Delivery::Gap(gap) if gap.pattern == pattern));
             let end = End {
                 pattern,
                 reason: EndReason::Revoked,
@@ -408,6 +410,7 @@ impl Core {
         if let Some(at) = cursor.deadline {
             self.deadlines.remove(&(at, id));
         }
+        self.log.fit();
     }
 
     /// What a cursor is told next; arms its waker if that was all. The second says whether it was.
@@ -442,6 +445,8 @@ impl Core {
             }
             _ => {}
         }
+        // Conflation may have made an index of keys.
+        self.log.fit();
         let cursor = &mut self.cursors[id as usize];
         let heard_all = cursor.heard.is_none_or(|heard| heard == self.presence.next);
         let caught_up = heard_all && cursor.is_caught_up(&self.log);
@@ -454,7 +459,9 @@ impl Core {
                 cursor.waker = Some(waker.clone());
             }
             cursor.armed = true;
-            self.list(id);
+            if delivery.is_none() || !planted::has(Bug::LostWakeup) {
+                self.list(id);
+            }
         }
         (delivery, caught_up)
     }
@@ -630,6 +637,15 @@ impl Core {
             self.log.readers(feed).waiting[place as usize].reading = short(index);
         }
         self.log.leave(gone.feed);
+    }
+}
+
+/// The position of a reader that begins at `at`: until it was given an event, it keeps the one it came with, so that one
+/// from another life is told of the gap again if it is cut before it has read anything.
+fn resumes_from(start: Start, at: Position) -> Position {
+    match start {
+        Start::After(position) => position,
+        _ => at,
     }
 }
 

@@ -13,12 +13,15 @@ mod label;
 mod log;
 mod order;
 mod pattern;
+mod planted;
 mod position;
 mod presence;
 mod publish;
 mod random;
 mod readers;
 mod revoked;
+#[cfg(test)]
+mod simulation;
 mod snapshot;
 mod stats;
 mod subscribe;

@@ -9,6 +9,7 @@ use crate::log::topic::Lost;
 use crate::log::wildcard::Entry;
 use crate::log::{Feed, Log, WILDCARD_ENTRY, low_half};
 use crate::pattern::Pattern;
+use crate::planted::{self, Bug};
 use crate::position::{Position, Tag};
 use crate::timestamp::Timestamp;
 
@@ -36,14 +37,23 @@ impl Log {
             return (0, None);
         }
         let known = self.tag(position.offset);
-        let agrees = known == position.tag || known == Tag::NONE || position.tag == Tag::NONE;
+        let agrees = planted::has(Bug::TagIgnored)
+            || known == position.tag
+            || known == Tag::NONE
+            || position.tag == Tag::NONE;
         if position.offset <= self.head && agrees {
-            return (position.offset, None);
+            let again = u64::from(planted::has(Bug::DuplicateAfterResume));
+            return (position.offset - again, None);
         }
-        // What lies at or below a head that was restored was the same in every life that followed it.
-        let starts = self.lives.iter().rev().map(|life| life.after);
-        let common = starts.filter(|&after| after < position.offset).max();
-        (common.unwrap_or(0).min(self.head), Some(GapReason::Rewound))
+        // It comes from a life whose end was lost. Which of the restored heads that life began with, nothing tells; the
+        // first one is below them all.
+        let common = match &self.lives[..] {
+            [first, second, ..] if first.after == 0 && second.after < position.offset => {
+                second.after
+            }
+            _ => 0,
+        };
+        (common, Some(GapReason::Rewound))
     }
 
     /// What a feed has lost.
@@ -202,7 +212,7 @@ impl Log {
     /// reading them will.
     pub(crate) fn reach_back(&mut self, id: u32, from: u64) {
         let wildcard = &self.wildcards[id as usize];
-        if from >= wildcard.from {
+        if from >= wildcard.from || planted::has(Bug::ShortIndex) {
             return;
         }
         let reached = wildcard.from;
