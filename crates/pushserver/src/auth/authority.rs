@@ -36,7 +36,7 @@ impl fmt::Debug for Authority {
 
 /// What a reload replaces as a whole
 struct State {
-    auth: Auth,
+    config: Config,
     keys: KeyRing,
     api_keys: ApiKeys,
     tickets: TicketKey,
@@ -82,7 +82,7 @@ impl Authority {
         now: Timestamp,
     ) -> Result<Arc<Grant>, Refusal> {
         let state = self.state();
-        if state.auth.is_open() {
+        if state.config.auth.is_open() {
             return Ok(open_grant(credentials.peer));
         }
         if credentials.is_anonymous() {
@@ -113,7 +113,7 @@ impl Authority {
         peer: IpAddr,
     ) -> Result<Credentials<'a>, Refusal> {
         let state = self.state();
-        Credentials::of(request, state.auth.cookie.as_deref(), ticket, peer)
+        Credentials::of(request, state.config.auth.cookie.as_deref(), ticket, peer)
     }
 
     /// Makes a ticket for some of what `grant` may read
@@ -131,7 +131,7 @@ impl Authority {
             ticket_lifetime,
             max_ticket_lifetime,
             ..
-        } = state.auth;
+        } = state.config.auth;
         let lifetime = lifetime.unwrap_or(ticket_lifetime).min(max_ticket_lifetime);
         state.tickets.issue(grant, patterns, lifetime, now)
     }
@@ -154,17 +154,18 @@ impl Authority {
     ///
     /// Says whether it did. On an error the keys stay as they were, so a file that is caught while it is being written
     /// does no harm.
-    pub fn reread_changed(&self, config: &Config) -> Result<bool, AuthError> {
-        if !self.state().keys.is_stale() {
+    pub fn reread_changed(&self) -> Result<bool, AuthError> {
+        let state = self.state();
+        if !state.keys.is_stale() {
             return Ok(false);
         }
-        self.reload(config).map(|()| true)
+        self.reload(&state.config).map(|()| true)
     }
 
     /// What an operator should be told at the start
     pub fn warnings(&self) -> Vec<String> {
         let state = self.state();
-        let auth = &state.auth;
+        let auth = &state.config.auth;
         let mut warnings = Vec::new();
         if auth.has_keys() && auth.secret.is_none() && auth.ticket_secret.is_none() {
             warnings.push(
@@ -228,7 +229,7 @@ impl State {
                 allow_eternal: auth.allow_eternal_tokens,
             },
             recent: Recent::default(),
-            auth: auth.clone(),
+            config: config.clone(),
         })
     }
 
