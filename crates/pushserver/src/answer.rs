@@ -64,6 +64,9 @@ where
     }
     let mut answer = match dispatch(app, &parts, body, peer, carrier).await {
         Ok(answer) => answer,
+        Err(problem) if problem.is_forbidden() && access::is_anonymous(app, &parts, peer) => {
+            Answer::Response(refuse(app, Problem::unauthorized(problem.detail())))
+        }
         Err(problem) => Answer::Response(refuse(app, problem)),
     };
     cors.apply(match &mut answer {
@@ -202,7 +205,7 @@ async fn read_websocket(
     parts: &Parts,
     peer: Peer,
 ) -> Result<Answer, Problem> {
-    let handshake = Handshake::read(parts)?;
+    let handshake = Handshake::read(app, parts)?;
     let opened = async {
         if app.leaving.phase() > Phase::Serving {
             return Err(Problem::overloaded("the server is leaving service"));

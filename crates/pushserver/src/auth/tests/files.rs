@@ -212,23 +212,23 @@ fn a_key_file_is_read_again_when_it_changes_and_kept_when_it_is_broken() {
             .join(" ")
     };
     assert_eq!(accepted(), "RS256");
-    assert!(!authority.reread_changed(&config).unwrap());
+    assert!(!authority.reread_changed().unwrap());
 
     // Written beside and renamed over, as key rotation does.
     let next = folder.path().join("next.json");
     fs::write(&next, only("p256")).unwrap();
     fs::rename(&next, &path).unwrap();
-    assert!(authority.reread_changed(&config).unwrap());
+    assert!(authority.reread_changed().unwrap());
     assert_eq!(accepted(), "ES256");
 
     fs::write(&path, "{").unwrap();
-    authority.reread_changed(&config).unwrap_err();
+    authority.reread_changed().unwrap_err();
     assert_eq!(accepted(), "ES256");
     fs::remove_file(&path).unwrap();
-    authority.reread_changed(&config).unwrap_err();
+    authority.reread_changed().unwrap_err();
     assert_eq!(accepted(), "ES256");
     fs::write(&path, only("p384")).unwrap();
-    assert!(authority.reread_changed(&config).unwrap());
+    assert!(authority.reread_changed().unwrap());
     assert_eq!(accepted(), "ES384");
 }
 
