@@ -20,6 +20,7 @@ mod page;
 mod peer;
 mod publish;
 mod server;
+mod service;
 mod shard;
 mod stream_body;
 mod stream_start;
@@ -30,3 +31,5 @@ mod web;
 mod websocket;
 
 pub use server::Server;
+pub use service::{PeerAddr, PushService};
+pub use web::body::Body;

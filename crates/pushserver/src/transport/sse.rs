@@ -121,7 +121,7 @@ impl EventStream {
         Poll::Ready(match ready!(self.subscription.poll(cx, now, budget)) {
             Delivery::Batch(batch) => {
                 app.metrics.delivered(&batch, now);
-                Output::of(encode::batch(&batch, self.form), &self.subscription)
+                Output::of(encode::batch(app, &batch, self.form), &self.subscription)
             }
             Delivery::Gap(gap) => {
                 app.metrics.gap(gap.reason);

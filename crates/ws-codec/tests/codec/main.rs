@@ -9,6 +9,7 @@ mod deflate;
 mod handshake;
 mod hostile;
 mod memory;
+mod naive;
 mod peers;
 mod properties;
 mod transcript;
