@@ -110,7 +110,7 @@ pub(super) async fn drive(shard: Rc<Shard>, sock: Sock, addr: SocketAddr, place:
         End::Done => {}
         End::TakeOver => {
             let parts = conn.into_parts();
-            if let Some((start, version)) = handoff.start.take() {
+            if let Some((mut start, version)) = handoff.start.take() {
                 let head = start.head(version);
                 shard.adopt(
                     parts.io.into_sock(),
