@@ -199,6 +199,10 @@ impl Connection {
         input: &mut &'b mut [u8],
         now: Duration,
     ) -> Result<Option<Incoming<'b>>, Failure> {
+        if matches!(self.state, State::Leaving | State::Over) {
+            *input = &mut [];
+            return Ok(None);
+        }
         if !input.is_empty() {
             self.last_heard = Nanos::from(now);
             self.pinged = false;
