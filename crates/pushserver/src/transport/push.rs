@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use pushcore::{Budget, CloseReason, Delivery, Grant, Subscription, Timestamp};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use ws_codec::Message;
 use ws_codec::handshake::Deflate;
 
@@ -152,6 +152,7 @@ impl PushSocket {
             let envelope = match Envelope::parse(text) {
                 Ok(envelope) => envelope,
                 Err(fault) => {
+                    self.publish(app, std::mem::take(&mut run));
                     reply(&mut self.socket, fault.reference, Err(fault.failure));
                     continue;
                 }
@@ -273,12 +274,13 @@ impl Run {
 }
 
 fn reply(socket: &mut Socket, reference: Option<Value>, result: Result<Value, Failure>) {
-    let mut message = match result {
-        Ok(result) => json!({ "result": result }),
-        Err(failure) => json!({ "error": failure.object() }),
-    };
+    let mut message = Map::new();
     if let Some(reference) = reference {
-        message["ref"] = reference;
+        message.insert("ref".to_owned(), reference);
     }
-    socket.say(&message.to_string());
+    match result {
+        Ok(result) => message.insert("result".to_owned(), result),
+        Err(failure) => message.insert("error".to_owned(), failure.object()),
+    };
+    socket.say(&Value::Object(message).to_string());
 }
