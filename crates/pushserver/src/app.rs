@@ -7,6 +7,7 @@ use std::time::Duration;
 use pushcore::{Hub, HubConfig, LagAction, LagPolicy, MaxLag, Pattern, Retention, RetentionRule};
 
 use crate::admission::Admission;
+use crate::auth::{AuthError, Authority, Authorizer};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::leaving::Leaving;
@@ -18,6 +19,9 @@ pub(crate) struct App {
     pub(crate) hub: Hub,
     pub(crate) clock: Clock,
     pub(crate) leaving: Leaving,
+    pub(crate) authority: Arc<Authority>,
+    /// Who decides: the authority of the configuration, or what an embedding program brings
+    pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) metrics: Metrics,
     pub(crate) jitter: Jitter,
@@ -26,12 +30,20 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(config: Config) -> Arc<Self> {
+    /// # Errors
+    /// When a key file cannot be read, or a host or origin of the configuration is none.
+    pub(crate) fn new(
+        config: Config,
+        authorizer: Option<Arc<dyn Authorizer>>,
+    ) -> Result<Arc<Self>, AuthError> {
+        let authority = Arc::new(Authority::from_config(&config)?);
         let clock = Clock::start();
         let seed = random_seed();
         let hub = Hub::new(hub_config(&config), seed, clock.now());
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             hub,
+            authorizer: authorizer.unwrap_or_else(|| Arc::clone(&authority) as _),
+            authority,
             clock,
             leaving: Leaving::new(),
             admission: Admission::new(config.connections.max, config.connections.max_per_address),
@@ -39,7 +51,7 @@ impl App {
             jitter: Jitter::new(seed),
             websocket: Arc::new(websocket_config(&config)),
             config,
-        })
+        }))
     }
 
     /// When one client of a server that leaves is to come back: anywhere in the window, so that its successor sees

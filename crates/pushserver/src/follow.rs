@@ -101,32 +101,33 @@ impl Reading {
         }
     }
 
-    /// Whether every topic has ended and nothing of them is left to be read, not even the end
+    /// Whether nothing of what is asked for is left to be read, not even the ends of its topics
     fn has_been_read_to_its_end(
         &self,
         app: &Arc<App>,
         grant: &Arc<Grant>,
         now: Timestamp,
     ) -> Result<bool, Problem> {
-        let ended = |pattern: &Pattern| {
+        let Start::After(seen) = self.start else {
+            return Ok(false);
+        };
+        if !self.has_ended(app) {
+            return Ok(false);
+        }
+        let patterns = self.patterns.clone();
+        let page = page::read(app, patterns, self.start, self.lag, grant, Some(1), now)?;
+        let told = page.ends.iter().all(|end| end.at.offset <= seen.offset);
+        Ok(page.events.is_empty() && page.gaps.is_empty() && told)
+    }
+
+    /// Whether all that is asked for is topics that have ended
+    fn has_ended(&self, app: &App) -> bool {
+        self.patterns.iter().all(|pattern| {
             let status = pattern
                 .topic()
                 .and_then(|topic| app.hub.topic_status(topic));
             status.is_some_and(|status| status.ended)
-        };
-        if !matches!(self.start, Start::After(_)) || !self.patterns.iter().all(ended) {
-            return Ok(false);
-        }
-        let page = page::read(
-            app,
-            self.patterns.clone(),
-            self.start,
-            self.lag,
-            grant,
-            Some(1),
-            now,
-        )?;
-        Ok(page.events.is_empty() && page.gaps.is_empty() && page.ends.is_empty())
+        })
     }
 }
 
@@ -265,6 +266,11 @@ pub(crate) fn event_stream(
     let now = app.clock.now();
     if reading.has_been_read_to_its_end(app, grant, now)? {
         return Ok(Started::NothingMore);
+    }
+    let mut reading = reading;
+    if reading.start == Start::Now && reading.has_ended(app) {
+        // Nothing new will ever come: a newcomer gets what is retained.
+        reading.start = Start::Earliest;
     }
     let data = reading.data;
     let subscription = app

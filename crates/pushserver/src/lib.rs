@@ -17,9 +17,11 @@ mod leaving;
 mod lines;
 mod metrics;
 mod page;
+mod pages;
 mod peer;
 mod publish;
 mod server;
+mod service;
 mod shard;
 mod stream_body;
 mod stream_start;
@@ -30,3 +32,5 @@ mod web;
 mod websocket;
 
 pub use server::Server;
+pub use service::{PeerAddr, PushService};
+pub use web::body::Body;

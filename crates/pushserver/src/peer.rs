@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 /// The network side of a client
 #[derive(Clone, Copy, Debug)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// Where the connection comes from
-    pub addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
 }

@@ -44,7 +44,7 @@ impl Server {
         for _ in 1..shards {
             listeners.push(listen(address, true)?);
         }
-        let app = App::new(config);
+        let app = App::new(config, None).map_err(io::Error::other)?;
         let mut threads = Vec::with_capacity(shards + 1);
         for (index, listener) in listeners.into_iter().enumerate() {
             let app = Arc::clone(&app);

@@ -115,6 +115,11 @@ impl Problem {
         self
     }
 
+    /// Whether a grant was there and did not suffice
+    pub(crate) fn is_forbidden(&self) -> bool {
+        self.kind == "forbidden"
+    }
+
     /// Whether the same request may be answered a little later
     pub(crate) fn is_passing(&self) -> bool {
         matches!(

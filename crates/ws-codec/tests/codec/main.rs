@@ -9,6 +9,8 @@ mod deflate;
 mod handshake;
 mod hostile;
 mod memory;
+mod naive;
 mod peers;
 mod properties;
+mod readme;
 mod transcript;
