@@ -95,7 +95,7 @@ struct Message {
 }
 
 impl Decoder {
-    /// Text over this size is handed out in parts of half of it even when all of it is here, so that each is unmasked and checked
+    /// Text over this size is handed out in parts of a quarter of it even when all of it is here, so that each is unmasked and checked
     /// while it is in the processor's cache.
     pub const MAX_WHOLE_TEXT: usize = 64 * 1024;
 
@@ -435,7 +435,7 @@ impl Decoder {
             .expect("a data frame's payload belongs to a message");
         let checked = message.kind == Kind::Text && !message.compressed;
         let most = if checked {
-            Decoder::MAX_WHOLE_TEXT / 2
+            Decoder::MAX_WHOLE_TEXT / 4
         } else {
             usize::MAX
         };

@@ -12,4 +12,5 @@ mod memory;
 mod naive;
 mod peers;
 mod properties;
+mod readme;
 mod transcript;
