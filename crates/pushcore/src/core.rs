@@ -267,7 +267,7 @@ impl Core {
     pub(crate) fn add(
         &mut self,
         id: u32,
-        pattern: Pattern,
+        mut patterns: Vec<Pattern>,
         start: Option<Start>,
         now: Timestamp,
     ) -> Result<Position, SubscribeError> {
@@ -277,29 +277,32 @@ impl Core {
         }
         let grant = cursor.grant.clone();
         if let Some(grant) = &grant {
-            self.check_grant(grant, std::slice::from_ref(&pattern), now)?;
+            self.check_grant(grant, &patterns, now)?;
         }
         let cursor = &mut self.cursors[id as usize];
-        if let Some(known) = cursor
-            .readings
-            .iter()
-            .find(|reading| reading.pattern == pattern)
-        {
-            return Ok(self.log.position(cursor.read.max(known.after)));
+        let mut known = cursor.read;
+        patterns.retain(|pattern| {
+            let mut readings = cursor.readings.iter();
+            let reading = readings.find(|reading| reading.pattern == *pattern);
+            known = known.max(reading.map_or(0, |reading| reading.after));
+            reading.is_none()
+        });
+        if patterns.is_empty() {
+            return Ok(self.log.position(known));
         }
         let (is_first, readings) = (cursor.readings.is_empty(), cursor.readings.len());
-        self.check_room(readings, std::slice::from_ref(&pattern))?;
+        self.check_room(readings, &patterns)?;
         let cursor = &mut self.cursors[id as usize];
         cursor.settle(&self.log);
         let Some(start) = start.filter(|_| is_first) else {
             let start = start.unwrap_or(Start::After(self.log.place(cursor.read)));
-            let at = self.join(id, vec![pattern], start, now);
+            let at = self.join(id, patterns, start, now);
             self.log.fit();
             return Ok(at);
         };
-        // Nothing is read yet, so the cursor goes where the first pattern begins.
+        // Nothing is read yet, so the cursor goes where the first patterns begin.
         cursor.read = 0;
-        let at = self.join(id, vec![pattern], start, now);
+        let at = self.join(id, patterns, start, now);
         let cursor = &mut self.cursors[id as usize];
         cursor.read = at.offset;
         cursor.position = resumes_from(start, at);
