@@ -177,6 +177,27 @@ impl Cursor {
         self.read(log, budget)
     }
 
+    /// The log has begun a new epoch: what was not told yet no longer matters, and everything is read from the start.
+    pub(crate) fn restart(&mut self, to: Position, log: &Log) {
+        let is_gap = |told: &Delivery| matches!(told, Delivery::Gap(_));
+        self.pending.retain(|told| !is_gap(told));
+        for reading in &mut self.readings {
+            let own = reading.pattern.clone();
+            self.pending.push_back(Delivery::Gap(Gap {
+                pattern: own.clone(),
+                from: self.position,
+                to,
+                missed: None,
+                reason: GapReason::Epoch,
+            }));
+            let listed = reading.listed;
+            *reading = Reading::new(own, reading.feed, to.offset, log);
+            reading.listed = listed;
+        }
+        self.read = to.offset;
+        self.conflate_through = 0;
+    }
+
     /// Ends it; every later poll says so again.
     pub(crate) fn close(&mut self, reason: CloseReason) -> Delivery {
         self.closed = Some(reason);

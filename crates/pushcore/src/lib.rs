@@ -24,6 +24,7 @@ mod revoked;
 mod simulation;
 mod snapshot;
 mod stats;
+pub mod store;
 mod subscribe;
 mod subscription;
 mod timestamp;
