@@ -224,17 +224,18 @@ impl Core {
         };
         let from = from.max(read);
         let at = self.log.position(from);
+        if let (Some(reason), Start::After(position)) = (foreign, start) {
+            let gaps = patterns.iter().map(|pattern| Gap {
+                pattern: pattern.clone(),
+                from: position,
+                to: at,
+                missed: None,
+                reason,
+            });
+            let pending = &mut self.cursors[id as usize].pending;
+            pending.extend(gaps.map(Delivery::Gap));
+        }
         for (pattern, feed) in patterns.into_iter().zip(feeds) {
-            if let (Some(reason), Start::After(position)) = (foreign, start) {
-                let cursor = &mut self.cursors[id as usize];
-                cursor.pending.push_back(Delivery::Gap(Gap {
-                    pattern: pattern.clone(),
-                    from: position,
-                    to: at,
-                    missed: None,
-                    reason,
-                }));
-            }
             self.enter(id, pattern, feed, from);
         }
         at
@@ -256,6 +257,10 @@ impl Core {
             }
         }
         let reading = Reading::new(pattern, feed, from, &self.log);
+        // One pattern is the rule, and room for more would double what a subscription costs.
+        cursor
+            .readings
+            .reserve_exact(usize::from(cursor.readings.is_empty()));
         cursor.readings.push(reading);
     }
 

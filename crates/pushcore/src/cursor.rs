@@ -376,6 +376,10 @@ impl Cursor {
             through = next;
             self.advance(heads, next, log);
             next = first(heads);
+            if losses_ahead && next != through + 1 {
+                // Something of another pattern may be lost before the next event, and is announced by itself.
+                break;
+            }
         }
         for (reading, count) in self.readings.iter().zip(skipped) {
             if count > 0 {
@@ -417,7 +421,8 @@ impl Cursor {
                 let skipped = match reading.feed {
                     Feed::Topic(id) if !lost_before => {
                         let state = &log.topics[id as usize];
-                        let skipped = state.seq_after(newest - 1) - reading.next_seq;
+                        let next_seq = reading.next_seq.max(state.first_seq);
+                        let skipped = state.seq_after(newest - 1) - next_seq;
                         let ended = state.ended.is_some() && state.newest() < newest;
                         Some(skipped - u64::from(ended))
                     }

@@ -21,8 +21,8 @@ pub(crate) enum Bug {
     SilentEviction,
     /// A resume begins with the event it was to begin after
     DuplicateAfterResume,
-    /// A shared batch is given out although something was appended since it was cut
-    StaleBatch,
+    /// A shared batch is given to a reader that stands further back than where it begins
+    SharedTooFar,
     /// What a forgotten topic had lost is forgotten with it
     ForgottenInSilence,
     /// A wildcard's index is not extended for a reader from further back

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{Method, Request, Response, StatusCode, Version, header};
 
 use crate::access;
 use crate::app::App;
@@ -13,6 +13,7 @@ use crate::follow::{self, Reading, Started};
 use crate::health;
 use crate::leaving::Phase;
 use crate::page;
+use crate::pages;
 use crate::peer::Peer;
 use crate::publish;
 use crate::stream_start::StreamStart;
@@ -121,7 +122,9 @@ where
         },
         Route::Health => only_get(method, health::health())?,
         Route::Ready => only_get(method, health::ready(app))?,
-        Route::Index => only_get(method, html(include_str!("pages/index.html")))?,
+        Route::Index => only_get(method, pages::html(pages::INDEX))?,
+        Route::Console => only_get(method, pages::html(pages::CONSOLE))?,
+        Route::PushJs => only_get(method, pages::script(pages::PUSH_JS))?,
         _ => return Err(Problem::not_found(parts.uri.path())),
     };
     Ok(Answer::Response(response))
@@ -142,7 +145,7 @@ async fn read(
     let accept = publish::single_header(&parts.headers, header::ACCEPT.as_str())?;
     let form = accept::negotiate(accept);
     if form == Form::Html {
-        return Ok(Answer::Response(html(include_str!("pages/follow.html"))));
+        return Ok(Answer::Response(pages::html(pages::FOLLOW)));
     }
     let patient = match query.one("errors")? {
         None => form == Form::EventStream,
@@ -236,27 +239,4 @@ fn only_get(method: &Method, response: Response<Body>) -> Result<Response<Body>,
         Method::GET | Method::HEAD => Ok(response),
         _ => Err(Problem::method_not_allowed(method, "GET, HEAD, OPTIONS")),
     }
-}
-
-/// A page of ours: it may run its own script and nothing else
-fn html(page: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::full(page));
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/html; charset=utf-8"),
-    );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
-             img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        ),
-    );
-    response
 }

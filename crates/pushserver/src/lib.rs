@@ -17,6 +17,7 @@ mod leaving;
 mod lines;
 mod metrics;
 mod page;
+mod pages;
 mod peer;
 mod publish;
 mod server;

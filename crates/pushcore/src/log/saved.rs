@@ -104,8 +104,11 @@ impl Log {
         self.head_time = saved.head_time;
         let own = self.lives.pop().expect("a new log has its own life");
         self.lives = saved.lives.clone();
-        // A life that has written nothing by now is no part of what is restored, whatever it wrote later.
-        self.lives.retain(|life| life.after < saved.head);
+        // A life that had written nothing by then is no part of what is restored, whatever it wrote later. The first one
+        // stays all the same: what follows it shows that its beginning was restored.
+        let mut first = true;
+        self.lives
+            .retain(|life| std::mem::take(&mut first) || life.after < saved.head);
         self.lives.push(Life {
             after: saved.head,
             key: own.key,

@@ -86,7 +86,7 @@ impl Wake for Flag {
 
 const NAMES: [&str; 8] = ["a", "b", "a/x", "a/y", "b/x", "c/d/e", "c/d/f", "a/y/z"];
 const PATTERNS: [&str; 16] = [
-    "a", "b", "a/x", "a/y", "b/x", "c/d/e", "*", "a/*", "*/x", "**", "c/**", "a/**", "*/*",
+    "**", "a", "b", "a/x", "a/y", "b/x", "c/d/e", "*", "a/*", "*/x", "c/**", "a/**", "*/*",
     "*/d/*", "a/y/z", "never",
 ];
 
@@ -114,7 +114,9 @@ impl World {
         let hub = Hub::new(config.clone(), random.next(), now);
         let mut published = Published::default();
         published.clear(hub.head());
-        let readers = (0..scale.readers).map(|_| reader(&mut random)).collect();
+        let readers = (0..scale.readers)
+            .map(|_| reader(&mut random, scale))
+            .collect();
         World {
             random,
             scale,
@@ -219,18 +221,14 @@ impl World {
 
     fn new_event(&mut self) -> NewEvent {
         self.serial += 1;
-        let topic = if self.scale.topics <= NAMES.len() as u64 {
-            NAMES[(self.random.next() % self.scale.topics) as usize].to_owned()
-        } else {
-            format!(
-                "{}/{}",
-                ["a", "b", "c"][(self.random.next() % 3) as usize],
-                self.random.next() % self.scale.topics
-            )
+        let topic = match self.scale.topics <= NAMES.len() as u64 {
+            true => Topic::parse(NAMES[(self.random.next() % self.scale.topics) as usize])
+                .expect("a name"),
+            false => far_topic(&mut self.random, self.scale),
         };
         let size = (self.random.next() % 40) as usize;
         let data = format!("{}:{}", self.serial, "x".repeat(size));
-        let mut event = NewEvent::new(Topic::parse(&topic).expect("a name"), data);
+        let mut event = NewEvent::new(topic, data);
         if self.random.next().is_multiple_of(3) {
             event.key = Key::parse(["k", "l", "m"][(self.random.next() % 3) as usize]).ok();
         }
@@ -345,8 +343,8 @@ impl World {
     /// Polls a reader as its task would: while it has something, and then only once it was woken.
     fn read(&mut self, index: usize, polls: usize) -> Result<(), String> {
         let budget = Budget {
-            events: 1 + (self.random.next() % 8) as usize,
-            bytes: 10 + (self.random.next() % 200) as usize,
+            events: [1, 4, 256][(self.random.next() % 3) as usize],
+            bytes: [30, 10_000][(self.random.next() % 2) as usize],
         };
         for _ in 0..polls {
             let Some(stream) = &mut self.readers[index].stream else {
@@ -450,7 +448,10 @@ impl World {
 
     fn change_patterns(&mut self) -> Result<(), String> {
         let index = self.any_reader();
-        let pattern = any_pattern(&mut self.random);
+        let pattern = match self.scale.topics <= NAMES.len() as u64 {
+            true => any_pattern(&mut self.random),
+            false => Pattern::exact(far_topic(&mut self.random, self.scale)),
+        };
         let reader = &mut self.readers[index];
         let Some(stream) = &mut reader.stream else {
             return Ok(());
@@ -642,9 +643,14 @@ impl Reader {
     }
 }
 
-fn reader(random: &mut Random) -> Reader {
-    let count = 1 + random.next() % 3;
-    let mut patterns: Vec<Pattern> = (0..count).map(|_| any_pattern(random)).collect();
+fn reader(random: &mut Random, scale: Scale) -> Reader {
+    let count = [1, 1, 2, 3][(random.next() % 4) as usize];
+    let wide = scale.topics <= NAMES.len() as u64 || random.next().is_multiple_of(256);
+    let mut pattern = || match wide {
+        true => any_pattern(random),
+        false => Pattern::exact(far_topic(random, scale)),
+    };
+    let mut patterns: Vec<Pattern> = (0..count).map(|_| pattern()).collect();
     patterns.sort();
     patterns.dedup();
     let action = match random.next() % 10 {
@@ -670,8 +676,15 @@ fn reader(random: &mut Random) -> Reader {
     }
 }
 
+fn far_topic(random: &mut Random, scale: Scale) -> Topic {
+    let first = ["a", "b", "c"][(random.next() % 3) as usize];
+    Topic::parse(&format!("{first}/{}", random.next() % scale.topics)).expect("it is one")
+}
+
 fn any_pattern(random: &mut Random) -> Pattern {
-    let text = PATTERNS[(random.next() % PATTERNS.len() as u64) as usize];
+    // Some are read by many, so that readers meet at the same place.
+    let among = [2, PATTERNS.len() as u64][(random.next() % 2) as usize];
+    let text = PATTERNS[(random.next() % among) as usize];
     Pattern::parse(text).expect("it is one")
 }
 

@@ -26,6 +26,7 @@ pub struct Authority {
     failures: Mutex<Failures>,
     /// Signs tickets where no secret is configured
     fallback: [u8; 32],
+    open: Open,
 }
 
 impl fmt::Debug for Authority {
@@ -68,6 +69,7 @@ impl Authority {
             state: RwLock::new(Arc::new(State::read(config, &fallback)?)),
             failures: Mutex::new(Failures::new(config.auth.max_failures)),
             fallback,
+            open: Open::default(),
         })
     }
 
@@ -83,7 +85,7 @@ impl Authority {
     ) -> Result<Arc<Grant>, Refusal> {
         let state = self.state();
         if state.config.auth.is_open() {
-            return Ok(open_grant(credentials.peer));
+            return Ok(self.open.grant(credentials.peer));
         }
         if credentials.is_anonymous() {
             return Ok(Arc::clone(&state.anonymous));
@@ -185,12 +187,31 @@ impl Authority {
 }
 
 /// Without keys everybody may do everything, and programs on this machine may administer
-fn open_grant(peer: IpAddr) -> Arc<Grant> {
-    let admin = peer.to_canonical().is_loopback();
-    Arc::new(Grant {
-        admin,
-        ..Grant::all()
-    })
+///
+/// Made once, because every connection holds one.
+struct Open {
+    local: Arc<Grant>,
+    stranger: Arc<Grant>,
+}
+
+impl Default for Open {
+    fn default() -> Self {
+        let stranger = Grant {
+            admin: false,
+            ..Grant::all()
+        };
+        Self {
+            local: Arc::new(Grant::all()),
+            stranger: Arc::new(stranger),
+        }
+    }
+}
+
+impl Open {
+    fn grant(&self, peer: IpAddr) -> Arc<Grant> {
+        let local = peer.to_canonical().is_loopback();
+        Arc::clone(if local { &self.local } else { &self.stranger })
+    }
 }
 
 impl State {

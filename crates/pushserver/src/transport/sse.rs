@@ -91,6 +91,17 @@ impl EventStream {
         }
     }
 
+    /// The bytes the stream begins with, for whoever writes them together with the response head
+    pub(crate) fn take_opening(&mut self) -> Bytes {
+        match std::mem::replace(&mut self.next, Next::Events) {
+            Next::Opening(bytes) => bytes,
+            other => {
+                self.next = other;
+                Bytes::new()
+            }
+        }
+    }
+
     pub(crate) fn poll_output(
         &mut self,
         cx: &mut Context<'_>,

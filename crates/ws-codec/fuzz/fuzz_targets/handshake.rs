@@ -44,7 +44,7 @@ fn request(config: &DeflateConfig, bytes: &[u8]) {
             .iter()
             .filter(|(known, _)| known.eq_ignore_ascii_case(name));
         named
-            .map(|(_, value)| String::from_utf8(value.to_vec()).unwrap().trim().to_owned())
+            .map(|(_, value)| String::from_utf8_lossy(value).trim().to_owned())
             .collect()
     };
     let tokens = |name: &str| -> Vec<String> {

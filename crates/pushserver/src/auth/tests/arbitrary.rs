@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::origin::{Cookies, OriginPolicy, Page};
+use super::origin::{Cookies, Foreign, OriginPolicy, Page};
 use super::*;
 
 /// Texts that come near to hosts and origins
@@ -12,6 +12,8 @@ fn hostlike() -> impl Strategy<Value = String> {
         "push.example.com",
         "app.example.com",
         "evil.com",
+        "evillocalhost",
+        "evil-push.example.com",
         "127.0.0.1",
         "[::1]",
         "1",
@@ -47,6 +49,45 @@ fn hostlike() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Texts that are hosts, mostly
+fn host() -> impl Strategy<Value = String> {
+    let name = prop::sample::select(vec![
+        "localhost",
+        "LOCALHOST",
+        "localhost.",
+        "a.localhost",
+        "push.example.com",
+        "push.example.net",
+        "evil.com",
+        "evillocalhost",
+        "evil-push.example.com",
+        "127.0.0.1",
+        "[::1]",
+    ]);
+    let port = prop::sample::select(vec!["", ":80", ":443", ":8443", ":08443"]);
+    let shaped = (name, port).prop_map(|(name, port)| format!("{name}{port}"));
+    prop_oneof![3 => shaped, 1 => hostlike()]
+}
+
+/// Texts that are origins, mostly
+fn origin() -> impl Strategy<Value = String> {
+    let scheme = prop::sample::select(vec!["http", "https", "HTTP", "tauri"]);
+    let shaped = (scheme, host()).prop_map(|(scheme, host)| format!("{scheme}://{host}"));
+    prop_oneof![3 => shaped, 1 => hostlike()]
+}
+
+/// The rules of a server with two names, one of them for one port
+fn policy(origins: &[&str]) -> OriginPolicy {
+    let owned = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(|text| (*text).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let hosts = owned(&["push.example.com", "push.example.net:8443"]);
+    OriginPolicy::new(&hosts, &owned(origins), Cookies::Accepted).unwrap()
+}
+
 /// An origin or a host in its one normal form: lower case, no final dot, no port that the scheme implies
 fn normal(scheme: &str, text: &str) -> String {
     let text = text.to_ascii_lowercase();
@@ -64,10 +105,8 @@ fn normal(scheme: &str, text: &str) -> String {
 
 proptest! {
     #[test]
-    fn an_accepted_origin_is_the_hosts_own_or_on_the_list(host in hostlike(), origin in hostlike()) {
-        let listed = ["https://app.example.com".to_owned()];
-        let policy = OriginPolicy::new(&["push.example.com".to_owned()], &listed, Cookies::Accepted).unwrap();
-        let Ok(page) = policy.decide(&host, Some(&origin)) else {
+    fn an_accepted_origin_is_the_hosts_own_or_on_the_list(host in host(), origin in origin()) {
+        let Ok(page) = policy(&["https://app.example.com"]).decide(&host, Some(&origin)) else {
             return Ok(());
         };
         let (scheme, rest) = origin.split_once("://").unwrap();
@@ -80,14 +119,14 @@ proptest! {
     }
 
     #[test]
-    fn an_accepted_host_is_an_address_local_or_on_the_list(host in hostlike()) {
-        let policy = OriginPolicy::new(&["push.example.com".to_owned()], &[], Cookies::Ignored).unwrap();
-        if policy.decide(&host, None).is_ok() {
-            let name = normal("http", &host);
-            let name = name.strip_prefix("http://").unwrap().rsplit_once(':').unwrap().0;
+    fn an_accepted_host_is_an_address_local_or_on_the_list(host in host(), origin in prop::option::of(origin())) {
+        if policy(&[]).decide(&host, origin.as_deref()) != Err(Foreign::Host) {
+            let normal = normal("http", &host);
+            let (name, port) = normal.strip_prefix("http://").unwrap().rsplit_once(':').unwrap();
             let bare = name.trim_matches(['[', ']']);
-            let known = name == "localhost" || name.ends_with(".localhost") || name == "push.example.com";
-            prop_assert!(known || bare.parse::<IpAddr>().is_ok(), "{}", host);
+            let listed = name == "push.example.com" || (name == "push.example.net" && port == "8443");
+            let local = name == "localhost" || name.ends_with(".localhost");
+            prop_assert!(local || listed || bare.parse::<IpAddr>().is_ok(), "{}", host);
         }
     }
 

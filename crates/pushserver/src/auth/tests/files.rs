@@ -104,6 +104,20 @@ fn a_key_set_brings_its_keys_each_for_its_own_algorithm() {
 }
 
 #[test]
+fn keys_that_are_not_for_signatures_are_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jwks.json");
+    let all = fs::read_to_string(fixture("jwks.json")).unwrap();
+    let all: serde_json::Value = serde_json::from_str(&all).unwrap();
+    for key in all["keys"].as_array().unwrap() {
+        let verifies = ["rsa", "p256", "p384", "ed25519"].contains(&key["kid"].as_str().unwrap());
+        fs::write(&path, serde_json::json!({ "keys": [key] }).to_string()).unwrap();
+        let read = Authority::from_config(&config(&[&jwks_setting(&path)]));
+        assert_eq!(read.is_ok(), verifies, "{key}");
+    }
+}
+
+#[test]
 fn rsa_keys_may_be_written_in_either_pem_form() {
     let (_, _, token) = foreign_tokens()
         .into_iter()
