@@ -42,6 +42,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     {
         bail!("cargo-fuzz is missing; `cargo install cargo-fuzz --locked` brings it in");
     }
+    // The words of a format, where a target has some: libFuzzer finds them late by itself.
+    let words = format!("fuzz/{name}.dict");
+    let dictionary = dir.join(&words).exists().then(|| format!("-dict={words}"));
     let status = Command::new("cargo")
         .current_dir(&dir)
         // libFuzzer's instrumentation needs `-Z` flags; this lets the stable compiler take them.
@@ -53,6 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             "--",
             &format!("-max_total_time={}", args.seconds),
         ])
+        .args(dictionary)
         .status()?;
     if !status.success() {
         bail!(

@@ -21,6 +21,8 @@ pub struct HubConfig {
     /// 256 MiB hold about 1.3 million events of 100 bytes.
     pub max_bytes: usize,
     /// What encodings may take of [`max_bytes`](HubConfig::max_bytes)
+    ///
+    /// The rest is the log's, whether encodings need their part or not, so that neither has to wait for the other.
     pub max_form_bytes: usize,
     /// Largest event, in bytes of data and labels; larger ones are refused
     pub max_event_bytes: usize,
@@ -50,6 +52,8 @@ pub struct HubConfig {
     pub max_members: usize,
     /// Most bytes of a member's metadata
     pub max_metadata_bytes: usize,
+    /// Most joins and leaves kept for readers that are slow to hear of them; who falls behind is told to ask who is there
+    pub max_presence_changes: usize,
 }
 
 impl Default for HubConfig {
@@ -57,7 +61,7 @@ impl Default for HubConfig {
         HubConfig {
             retention: Vec::new(),
             max_bytes: 256 << 20,
-            max_form_bytes: 64 << 20,
+            max_form_bytes: 32 << 20,
             max_event_bytes: 1 << 20,
             max_batch_events: 10_000,
             max_subscriptions: 1_000_000,
@@ -72,6 +76,7 @@ impl Default for HubConfig {
             max_revocations: 10_000,
             max_members: 100_000,
             max_metadata_bytes: 4096,
+            max_presence_changes: 4096,
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::grant::Grant;
 use crate::log::past::Head;
 use crate::log::{Feed, Log};
 use crate::pattern::Pattern;
+use crate::planted::{self, Bug};
 use crate::position::Position;
 use crate::readers::Memo;
 use crate::stats::Backlog;
@@ -37,6 +38,8 @@ pub(crate) struct Cursor {
     /// When the hub has to wake it, whatever is published
     pub(crate) deadline: Option<Timestamp>,
     pub(crate) closed: Option<CloseReason>,
+    /// The first join or leave it has not heard of, if it is to hear of them
+    pub(crate) heard: Option<u64>,
 }
 
 /// A pattern that a cursor reads
@@ -80,7 +83,8 @@ impl Reading {
     fn seek(&mut self, offset: u64, log: &Log) {
         if let Feed::Topic(id) = self.feed {
             let state = &log.topics[id as usize];
-            self.next_seq = state.seq_after(offset);
+            let late = u64::from(planted::has(Bug::ReplayEdge) && offset > 0);
+            self.next_seq = state.seq_after(offset) + late;
             self.exact = offset >= state.lost.through;
         }
     }
@@ -99,12 +103,17 @@ impl Reading {
         log.head_at(self.feed, head.at + 1)
     }
 
-    /// How many events it misses if everything lost so far is announced now; forgets the difference.
-    fn missed(&mut self, log: &Log) -> Option<u64> {
+    /// How many events it misses with what is announced up to `through`, where that is known; goes on behind them.
+    fn missed(&mut self, through: u64, log: &Log) -> Option<u64> {
         let Feed::Topic(id) = self.feed else {
             return None;
         };
         let state = &log.topics[id as usize];
+        if through < state.lost.through {
+            // An event of another pattern lies between what is lost, and nothing tells how many are on either side.
+            self.exact = false;
+            return None;
+        }
         let counted = self.exact && self.next_seq >= state.exact_seq;
         let missed = state.first_seq.checked_sub(self.next_seq);
         self.next_seq = self.next_seq.max(state.first_seq);
@@ -128,6 +137,7 @@ impl Cursor {
             told_expiry: false,
             deadline: None,
             closed: None,
+            heard: None,
         }
     }
 
@@ -142,7 +152,7 @@ impl Cursor {
             return Some(Delivery::Closed(reason));
         }
         if let Some(at) = self.grant.as_ref().and_then(|grant| grant.expires) {
-            if at <= now {
+            if at <= now && !planted::has(Bug::GrantNeverExpires) {
                 return Some(self.close(CloseReason::Expired));
             }
             if !self.told_expiry && at.saturating_sub(log.config.expiry_notice) <= now {
@@ -195,6 +205,9 @@ impl Cursor {
     pub(crate) fn backlog(&self, log: &Log) -> Backlog {
         let mut backlog = Backlog::default();
         self.walk(log, |event| {
+            if event.record() != Record::Event {
+                return true;
+            }
             backlog.events += 1;
             backlog.bytes += event.body_len() as u64;
             backlog.oldest = backlog.oldest.or(Some(event.time()));
@@ -250,10 +263,10 @@ impl Cursor {
             if through > base {
                 reading.after = through;
                 return Some(Delivery::Gap(Gap {
-                    missed: reading.missed(log),
+                    missed: reading.missed(through, log),
                     pattern: reading.pattern.clone(),
                     from: log.place(base + 1),
-                    to: log.position(through),
+                    to: log.position(through - u64::from(planted::has(Bug::GapOneShort))),
                     reason: GapReason::Retention,
                 }));
             }
@@ -329,16 +342,7 @@ impl Cursor {
 
     /// Tells the end of a topic.
     fn end(&mut self, heads: &mut [Head], offset: u64, log: &Log) -> Delivery {
-        let event = self.event_of(heads, offset, log);
-        let reason = match event.record() {
-            Record::Deleted => EndReason::Deleted,
-            _ => EndReason::Ended,
-        };
-        let end = End {
-            pattern: Pattern::exact(event.topic().clone()),
-            reason,
-            at: event.position(),
-        };
+        let end = end_of(self.event_of(heads, offset, log));
         self.advance(heads, offset, log);
         self.read = offset;
         Delivery::End(end)
@@ -372,6 +376,10 @@ impl Cursor {
             through = next;
             self.advance(heads, next, log);
             next = first(heads);
+            if losses_ahead && next != through + 1 {
+                // Something of another pattern may be lost before the next event, and is announced by itself.
+                break;
+            }
         }
         for (reading, count) in self.readings.iter().zip(skipped) {
             if count > 0 {
@@ -397,6 +405,13 @@ impl Cursor {
         if newest <= self.read + 1 {
             return;
         }
+        let mut ends = Vec::new();
+        self.walk(log, |entry| {
+            if entry.offset() < newest && entry.record() != Record::Event {
+                ends.push(Delivery::End(end_of(entry)));
+            }
+            entry.offset() < newest
+        });
         for reading in &mut self.readings {
             let base = self.read.max(reading.after);
             let head = reading.head(self.read, log);
@@ -405,8 +420,11 @@ impl Cursor {
             if base < newest - 1 && (head.offset < newest || lost_before) {
                 let skipped = match reading.feed {
                     Feed::Topic(id) if !lost_before => {
-                        let next_seq = log.topics[id as usize].seq_after(newest - 1);
-                        Some(next_seq - reading.next_seq)
+                        let state = &log.topics[id as usize];
+                        let next_seq = reading.next_seq.max(state.first_seq);
+                        let skipped = state.seq_after(newest - 1) - next_seq;
+                        let ended = state.ended.is_some() && state.newest() < newest;
+                        Some(skipped - u64::from(ended))
                     }
                     _ => None,
                 };
@@ -420,6 +438,7 @@ impl Cursor {
             }
             reading.seek(newest - 1, log);
         }
+        self.pending.extend(ends);
         self.read = newest - 1;
     }
 
@@ -428,6 +447,9 @@ impl Cursor {
         let max = self.lag.max_lag;
         let (mut events, mut bytes, mut lags) = (0, 0, false);
         self.walk(log, |event| {
+            if event.record() != Record::Event {
+                return true;
+            }
             events += 1;
             bytes += event.body_len() as u64;
             lags = max.events.is_some_and(|max| events > max)
@@ -439,7 +461,7 @@ impl Cursor {
         lags
     }
 
-    /// Looks at the events ahead, in order, as long as `look` says so.
+    /// Looks at the entries ahead, ends included, in order, as long as `look` says so.
     fn walk(&self, log: &Log, mut look: impl FnMut(&Event) -> bool) {
         let mut heads: Vec<Head> = self
             .readings
@@ -452,7 +474,7 @@ impl Cursor {
                 return;
             }
             let event = self.event_of(&heads, next, log);
-            if event.record() == Record::Event && !look(event) {
+            if !look(event) {
                 return;
             }
             for (reading, head) in self.readings.iter().zip(&mut heads) {
@@ -484,6 +506,18 @@ impl Cursor {
             ([reading], [head]) => log.offset_before(reading.feed, head.at),
             _ => 0,
         }
+    }
+}
+
+/// What readers are told of the end that this entry is.
+pub(crate) fn end_of(entry: &Event) -> End {
+    End {
+        pattern: Pattern::exact(entry.topic().clone()),
+        reason: match entry.record() {
+            Record::Deleted => EndReason::Deleted,
+            Record::Ended | Record::Event => EndReason::Ended,
+        },
+        at: entry.position(),
     }
 }
 

@@ -28,6 +28,8 @@ pub enum Delivery {
     },
     /// Somebody came or went
     Presence(PresenceChange),
+    /// More came and went than is kept for a slow reader: ask [`Hub::presence`](crate::Hub::presence) who is there
+    PresenceMissed,
     /// The subscription is over; every later poll says so again
     Closed(CloseReason),
 }

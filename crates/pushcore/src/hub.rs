@@ -3,13 +3,16 @@
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::config::HubConfig;
 use crate::core::{Core, Wakers};
 use crate::delivery::{Budget, Delivery};
 use crate::event::NewEvent;
 use crate::grant::Revocation;
+use crate::pattern::Pattern;
 use crate::position::Position;
+use crate::presence::{Member, PresenceError};
 use crate::publish::{Publish, PublishError};
 use crate::stats::{HubStats, Page, TopicStatus};
 use crate::subscribe::{SubscribeError, SubscribeOptions};
@@ -108,7 +111,7 @@ impl Hub {
             subscriptions: core.cursors.len(),
             wildcards: core.log.wildcards.len(),
             idempotency_keys: core.window.len(),
-            members: 0,
+            members: core.presence.len(),
             published: core.published,
             evicted: core.log.evicted,
         }
@@ -182,6 +185,36 @@ impl Hub {
     /// Subscriptions without a grant, which are the program's own, are not concerned. Costs a walk over all subscriptions.
     pub fn revoke(&self, revocation: &Revocation, until: Timestamp, now: Timestamp) {
         self.waking(|core, wakers| core.revoke(revocation, until, now, wakers));
+    }
+
+    /// Lets `member` be present at a topic for `lease`, or renews that; says whether they came.
+    ///
+    /// Readers of the topic that asked for presence are told who comes. What was told about a member when they came stays
+    /// until they leave.
+    ///
+    /// # Errors
+    /// When there are too many members, or the name or the metadata are too long.
+    pub fn join(
+        &self,
+        topic: &Topic,
+        member: &str,
+        metadata: Option<&str>,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<bool, PresenceError> {
+        let until = now.saturating_add(lease);
+        self.waking(|core, wakers| core.join_presence(topic, member, metadata, until, wakers))
+    }
+
+    /// Lets `member` leave a topic before their lease runs out; says whether they were there.
+    pub fn leave(&self, topic: &Topic, member: &str) -> bool {
+        self.waking(|core, wakers| core.leave_presence(topic, member, wakers))
+    }
+
+    /// Who is present at the topics of `pattern`, in the order of topics and names, at most `limit`.
+    #[must_use]
+    pub fn presence(&self, pattern: &Pattern, limit: usize, now: Timestamp) -> Vec<Member> {
+        self.lock().presence.members(pattern, now, limit)
     }
 
     /// Does `work` under the lock and calls the wakers it collected when the lock is released.

@@ -16,9 +16,9 @@ impl Random {
         mix(self.0)
     }
 
-    /// A number that is not zero.
-    pub(crate) fn next_tag(&mut self) -> u32 {
-        let bits = self.next();
+    /// The tag of the event at `offset` in the life with this key; never zero.
+    pub(crate) fn tag(key: u64, offset: u64) -> u32 {
+        let bits = mix(key ^ mix(offset));
         u32::try_from(bits >> 32).expect("32 bits are left").max(1)
     }
 }

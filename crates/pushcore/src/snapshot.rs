@@ -12,7 +12,7 @@ use crate::grant::Revocation;
 use crate::hub::Hub;
 use crate::idempotency::Seen;
 use crate::log::topic::Lost;
-use crate::log::{SavedEvent, SavedLog, SavedTopic};
+use crate::log::{Life, SavedEvent, SavedLog, SavedTopic};
 use crate::pattern::Pattern;
 use crate::position::{Epoch, Position, Tag};
 use crate::random::Digest;
@@ -211,8 +211,11 @@ impl<W: Write> Blocks<'_, W> {
         self.u64(log.head);
         self.u32(log.head_tag.0);
         self.u64(log.head_time.0);
-        self.u32(u32::try_from(log.restored_at.len()).expect("at most 16"));
-        log.restored_at.iter().for_each(|&head| self.u64(head));
+        self.u32(u32::try_from(log.lives.len()).expect("there are few lives"));
+        for life in &log.lives {
+            self.u64(life.after);
+            self.u64(life.key);
+        }
         let lost = log.forgotten.iter().enumerate();
         let lost: Vec<_> = lost.filter(|(_, lost)| lost.through > 0).collect();
         self.u32(u32::try_from(lost.len()).expect("one a bucket"));
@@ -316,13 +319,16 @@ impl Restoring {
             head: input.u64()?,
             head_tag: Tag(input.u32()?),
             head_time: Timestamp(input.u64()?),
-            restored_at: Vec::new(),
+            lives: Vec::new(),
             forgotten: core.log.forgotten.buckets().to_vec(),
             topics: Vec::new(),
             events: Vec::new(),
         };
         for _ in 0..input.u32()? {
-            log.restored_at.push(input.u64()?);
+            log.lives.push(Life {
+                after: input.u64()?,
+                key: input.u64()?,
+            });
         }
         for _ in 0..input.u32()? {
             let bucket = input.u32()? as usize;

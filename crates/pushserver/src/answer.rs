@@ -208,7 +208,7 @@ async fn read_websocket(
     parts: &Parts,
     peer: Peer,
 ) -> Result<Answer, Problem> {
-    let handshake = Handshake::read(parts)?;
+    let handshake = Handshake::read(app, parts)?;
     let opened = async {
         if app.leaving.phase() > Phase::Serving {
             return Err(Problem::overloaded("the server is leaving service"));

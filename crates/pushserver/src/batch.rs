@@ -168,7 +168,7 @@ mod tests {
         match (parse(body.as_bytes()), expect) {
             (Ok(events), Ok(count)) => assert_eq!(events.len(), count),
             (Err(problem), Err(part)) => {
-                assert!(problem.detail().contains(part), "{}", problem.detail())
+                assert!(problem.detail().contains(part), "{}", problem.detail());
             }
             (got, expect) => panic!("{got:?} instead of {expect:?}"),
         }

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use pushcore::{Pattern, PatternError, Timestamp};
 
 use crate::auth::{AuthError, Authority, Secret, mint};
+use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 
 /// Reads the command line of this process; prints help, or what is wrong with it, and ends the process if asked to
@@ -29,6 +30,7 @@ pub enum Command {
 
 /// Where the configuration comes from: a file and flags, and the environment between them
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Configuration")]
 pub struct Source {
     /// Configuration file (or PUSH_CONFIG)
     #[arg(long, short, global = true, value_name = "FILE")]
@@ -137,12 +139,16 @@ pub struct Token {
 }
 
 impl Token {
-    /// Makes the token, signed with `auth.secret` and good from `now` on
+    /// Makes the token, signed with `auth.secret` and good from now on
     ///
     /// # Errors
     ///
     /// Where it would not be accepted: without a secret, with a pattern that is none, or without its end.
-    pub fn mint(&self, config: &Config, now: Timestamp) -> Result<Secret, MintError> {
+    pub fn mint(&self, config: &Config) -> Result<Secret, MintError> {
+        self.mint_at(config, Clock::start().now())
+    }
+
+    fn mint_at(&self, config: &Config, now: Timestamp) -> Result<Secret, MintError> {
         let secret = config.auth.secret.as_ref().ok_or(MintError::NoSecret)?;
         for text in self.subscribe.iter().chain(&self.publish) {
             Pattern::parse(text).map_err(|reason| MintError::Pattern {
@@ -293,7 +299,7 @@ mod tests {
             panic!("that is the token command");
         };
         let now = Timestamp(1_800_000_000_000);
-        let minted = token.mint(&config, now).unwrap();
+        let minted = token.mint_at(&config, now).unwrap();
         let authority = Authority::from_config(&config).unwrap();
         let peer = [127, 0, 0, 1].into();
         let grant = authority
@@ -309,7 +315,7 @@ mod tests {
         );
 
         assert!(matches!(
-            token.mint(&Config::default(), now),
+            token.mint_at(&Config::default(), now),
             Err(MintError::NoSecret)
         ));
         let wrong = Token {
@@ -317,7 +323,7 @@ mod tests {
             ..token
         };
         assert!(matches!(
-            wrong.mint(&config, now),
+            wrong.mint_at(&config, now),
             Err(MintError::Pattern { .. })
         ));
     }

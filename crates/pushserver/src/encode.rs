@@ -1,5 +1,6 @@
 //! An event in each of its forms. Each is made at most once while it is hot, and holds nothing about the reader.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -8,7 +9,9 @@ use bytes::Bytes;
 use pushcore::{Batch, DataRef, Event, Gap};
 use serde::Serialize;
 use sse_codec::{Block, EventId, EventType};
-use ws_codec::{FrameHeader, OpCode};
+use ws_codec::{FrameHeader, OpCode, SharedDeflater};
+
+use crate::app::App;
 
 /// The index of a form in the caches of events and batches
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +29,10 @@ pub(crate) enum Form {
     SseRawChunked = 4,
     /// `SseJson` as one chunk
     SseJsonChunked = 5,
+    /// `WsPlain` for connections that agreed on permessage-deflate (RFC 7692)
+    WsPlainDeflated = 6,
+    /// `WsPush` for them
+    WsPushDeflated = 7,
 }
 
 impl Form {
@@ -44,14 +51,14 @@ impl Form {
 }
 
 /// The bytes of a whole batch in one form, shared by everyone who is sent the same batch
-pub(crate) fn batch(batch: &Arc<Batch>, form: Form) -> Bytes {
+pub(crate) fn batch(app: &App, batch: &Arc<Batch>, form: Form) -> Bytes {
     batch.form(form as u8, || {
         let inner = form.unchunked();
         let events = batch.events();
         if inner == form && events.len() == 1 {
-            return event(&events[0], form);
+            return event(app, &events[0], form);
         }
-        let pieces: Vec<Bytes> = events.iter().map(|one| event(one, inner)).collect();
+        let pieces: Vec<Bytes> = events.iter().map(|one| event(app, one, inner)).collect();
         let length = pieces.iter().map(Bytes::len).sum();
         if inner == form {
             let mut joined = Vec::with_capacity(length);
@@ -70,20 +77,20 @@ pub(crate) fn batch(batch: &Arc<Batch>, form: Form) -> Bytes {
 }
 
 /// One event in one form
-pub(crate) fn event(event: &Arc<Event>, form: Form) -> Bytes {
+fn event(app: &App, event: &Arc<Event>, form: Form) -> Bytes {
     event.form(form as u8, || match form {
         Form::SseRaw | Form::SseRawChunked => sse(event, None),
         Form::SseJson | Form::SseJsonChunked => sse(event, Some(&object_text(event))),
-        Form::WsPlain => match event.data() {
-            DataRef::Text(text) => ws(OpCode::Text, text.as_bytes()),
-            DataRef::Bytes(bytes) => ws(OpCode::Binary, bytes),
-        },
-        Form::WsPush => {
-            let mut message = String::from("{\"event\":");
-            message.push_str(&object_text(event));
-            message.push('}');
-            ws(OpCode::Text, message.as_bytes())
+        Form::WsPlain => {
+            let (opcode, payload) = message(event);
+            frame(opcode, payload)
         }
+        Form::WsPush => frame(OpCode::Text, push_text(event).as_bytes()),
+        Form::WsPlainDeflated => {
+            let (opcode, payload) = message(event);
+            deflated(app, opcode, payload)
+        }
+        Form::WsPushDeflated => deflated(app, OpCode::Text, push_text(event).as_bytes()),
     })
 }
 
@@ -161,9 +168,50 @@ pub(crate) fn object_text(event: &Event) -> String {
     json(&EventObject::new(event))
 }
 
-fn ws(opcode: OpCode, payload: &[u8]) -> Bytes {
+fn push_text(event: &Event) -> String {
+    format!("{{\"event\":{}}}", object_text(event))
+}
+
+fn frame(opcode: OpCode, payload: &[u8]) -> Bytes {
     let mut frame = Vec::with_capacity(FrameHeader::MAX_LEN + payload.len());
     ws_codec::encode_into(&mut frame, opcode, payload);
+    frame.into()
+}
+
+/// The opcode and payload of an event as a message of its own
+fn message(event: &Event) -> (OpCode, &[u8]) {
+    match event.data() {
+        DataRef::Text(text) => (OpCode::Text, text.as_bytes()),
+        DataRef::Bytes(bytes) => (OpCode::Binary, bytes),
+    }
+}
+
+thread_local! {
+    /// One compressor a thread: it keeps nothing from one message to the next, so that what it makes can be shared
+    static DEFLATER: RefCell<SharedDeflater> = RefCell::new(SharedDeflater::new(WINDOW_BITS, DEFLATE_LEVEL));
+}
+
+/// The whole window of RFC 7692; a client that demands a smaller one is sent plain frames
+pub(crate) const WINDOW_BITS: u8 = 15;
+
+/// Fast: an event is compressed while its subscribers wait
+const DEFLATE_LEVEL: u8 = 1;
+
+/// The message compressed, if it is long enough and becomes shorter by it
+fn deflated(app: &App, opcode: OpCode, payload: &[u8]) -> Bytes {
+    if payload.len() < app.config.websocket.deflate_min_bytes {
+        return frame(opcode, payload);
+    }
+    let compressed = DEFLATER.with_borrow_mut(|deflater| deflater.compress(payload));
+    if compressed.len() >= payload.len() {
+        return frame(opcode, payload);
+    }
+    let header = FrameHeader {
+        rsv1: true,
+        ..FrameHeader::whole(opcode, compressed.len())
+    };
+    let mut frame = Vec::with_capacity(FrameHeader::MAX_LEN + compressed.len());
+    ws_codec::encode_frame_into(&mut frame, header, &compressed);
     frame.into()
 }
 

@@ -21,6 +21,7 @@ mod pages;
 mod peer;
 mod publish;
 mod server;
+mod service;
 mod shard;
 mod stream_body;
 mod stream_start;
@@ -31,3 +32,5 @@ mod web;
 mod websocket;
 
 pub use server::Server;
+pub use service::{PeerAddr, PushService};
+pub use web::body::Body;

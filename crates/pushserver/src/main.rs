@@ -12,8 +12,11 @@ fn main() -> ExitCode {
             Ok(config) => serve(config),
             Err(error) => fail(&error),
         },
-        Command::CheckConfig(source) => match source.load() {
-            Ok(_) => {
+        Command::CheckConfig(source) => match source.check() {
+            Ok(warnings) => {
+                for warning in warnings {
+                    println!("warning: {warning}");
+                }
                 println!("the configuration is valid");
                 ExitCode::SUCCESS
             }
@@ -30,7 +33,16 @@ fn main() -> ExitCode {
             );
             ExitCode::SUCCESS
         }
-        Command::Token(..) => ExitCode::FAILURE,
+        Command::Token(source, token) => match source.load() {
+            Ok(config) => match token.mint(&config) {
+                Ok(token) => {
+                    println!("{}", token.expose());
+                    ExitCode::SUCCESS
+                }
+                Err(error) => fail(&error),
+            },
+            Err(error) => fail(&error),
+        },
     }
 }
 

@@ -21,8 +21,8 @@ pub(crate) struct StreamStart {
 }
 
 impl StreamStart {
-    /// The response head as HTTP/1 writes it (RFC 9112 section 3)
-    pub(crate) fn head(&self, version: Version) -> Bytes {
+    /// The response head as HTTP/1 writes it (RFC 9112 section 3), and what the stream begins with: one write for both
+    pub(crate) fn head(&mut self, version: Version) -> Bytes {
         let version = if version == Version::HTTP_10 {
             "HTTP/1.0"
         } else {
@@ -47,6 +47,9 @@ impl StreamStart {
             httpdate::HttpDate::from(SystemTime::now())
         );
         head.extend_from_slice(date.as_bytes());
+        if let Door::Sse(stream) = &mut self.door {
+            head.extend_from_slice(&stream.take_opening());
+        }
         head.into()
     }
 

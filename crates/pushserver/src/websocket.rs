@@ -6,7 +6,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Version, header};
 use pushcore::{Grant, Start, SubscribeOptions};
-use ws_codec::handshake::{Opening, Rejection, Via};
+use ws_codec::handshake::{Deflate, DeflateConfig, Opening, Rejection, Via};
 
 use crate::app::App;
 use crate::close_codes::Closing;
@@ -41,11 +41,12 @@ pub(crate) struct Handshake {
     status: StatusCode,
     headers: HeaderMap,
     speaks_push: bool,
+    deflate: Option<Deflate>,
 }
 
 impl Handshake {
     /// Checks the handshake and chooses the subprotocol
-    pub(crate) fn read(parts: &Parts) -> Result<Self, Problem> {
+    pub(crate) fn read(app: &App, parts: &Parts) -> Result<Self, Problem> {
         let via = match parts.version {
             Version::HTTP_2 => {
                 let protocol = parts.extensions.get::<hyper::ext::Protocol>();
@@ -63,7 +64,12 @@ impl Handshake {
         let opening = Opening::of_request(via, parts.method.as_str(), fields)
             .map_err(|error| rejected(&error))?;
         let protocol = opening.select_protocol(&[PUSH_V1]);
-        let response = opening.accept(protocol, None);
+        let deflate = if app.config.websocket.deflate {
+            opening.agree_deflate(&DeflateConfig::default())
+        } else {
+            None
+        };
+        let response = opening.accept(protocol, deflate.as_ref());
         let mut headers = HeaderMap::new();
         for (name, value) in &response.fields {
             let value = HeaderValue::from_str(value).expect("ws-codec writes tokens and base64");
@@ -74,6 +80,7 @@ impl Handshake {
             status,
             headers,
             speaks_push: protocol.is_some(),
+            deflate,
         })
     }
 
@@ -114,9 +121,16 @@ impl Handshake {
                 subscription,
                 topic,
                 grant,
+                self.deflate,
                 now,
             ))),
-            _ => Door::Push(Box::new(PushSocket::new(app, subscription, grant, now))),
+            _ => Door::Push(Box::new(PushSocket::new(
+                app,
+                subscription,
+                grant,
+                self.deflate,
+                now,
+            ))),
         };
         Ok(StreamStart {
             status: self.status,

@@ -260,7 +260,9 @@ impl<'d, 'c> Items<'d, 'c> {
     /// left to it.
     fn more_data_lines(&mut self) -> Flow {
         let text = &self.chunk[..self.cr.unwrap_or(0)];
-        let max = self.decoder.limits.max_line.saturating_sub(NAME.len());
+        let Some(max) = self.decoder.limits.max_line.checked_sub(NAME.len()) else {
+            return CONTINUE;
+        };
         while let Some(line) = text.get(self.at..)
             && let Some(value) = line.strip_prefix(NAME)
             && let Some(len) = memchr(b'\n', value)

@@ -23,8 +23,22 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
     vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
+/// Short lines of data, many in a row.
+fn data_lines() -> impl Strategy<Value = Vec<u8>> {
+    let line = prop::sample::select(vec![
+        &b"data\n"[..],
+        b"data:\n",
+        b"data: \n",
+        b"data: x\n",
+        b"data: xyz\n",
+        b"data:\r",
+        b"\n",
+    ]);
+    vec(line, 0..20).prop_map(|lines| lines.concat())
+}
+
 fn tight() -> impl Strategy<Value = Limits> {
-    (0usize..40, 0usize..30, 0usize..9, 0u64..200).prop_map(|(line, event, id, retry)| Limits {
+    (0usize..12, 0usize..30, 0usize..9, 0u64..200).prop_map(|(line, event, id, retry)| Limits {
         max_line: line,
         max_event: event,
         max_id: id,
@@ -46,7 +60,7 @@ proptest! {
 
     #[test]
     fn where_reads_split_does_not_matter(
-        stream in stream(),
+        stream in prop_oneof![3 => stream(), 1 => data_lines()],
         cuts in vec(any::<usize>(), 0..30),
         limits in prop_oneof![Just(Limits::default()), tight()],
         choice in prop_oneof![Just(OnOversized::Stop), Just(OnOversized::Skip)],

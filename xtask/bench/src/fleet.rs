@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) subscribers: usize,
     /// Over how many topics they are spread, one after the other
     pub(crate) topics: usize,
+    /// What their names begin with
+    pub(crate) name: &'static str,
     /// Bytes of an event's data
     pub(crate) size: usize,
     /// Events in flight
@@ -43,6 +45,7 @@ impl Plan {
             transport,
             subscribers,
             topics: 1,
+            name: "t",
             size,
             window,
             resume: None,
@@ -86,6 +89,9 @@ impl Fleet {
         plan: &Plan,
         judged: bool,
     ) -> Result<Fleet> {
+        let mut plan = plan.clone();
+        plan.transport = profile.transport(plan.transport);
+        let plan = &plan;
         let reader = profile.reader(plan.transport).with_context(|| {
             format!("{} does not speak {}", profile.name, plan.transport.name())
         })?;
@@ -94,7 +100,9 @@ impl Fleet {
             poller: Poller::new()?,
             subscribers: Vec::with_capacity(plan.subscribers),
             publisher: None,
-            topics: (0..plan.topics).map(|t| format!("t{t}")).collect(),
+            topics: (0..plan.topics)
+                .map(|t| format!("{}{t}", plan.name))
+                .collect(),
             published: vec![0; plan.topics],
             next_topic: 0,
             received: 0,

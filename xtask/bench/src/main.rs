@@ -69,7 +69,7 @@ struct Args {
     /// The generator's core
     #[arg(long, default_value_t = 1)]
     client_core: usize,
-    /// Write docs/PERFORMANCE.md from the results so far
+    /// Write docs/PERFORMANCE.md, and the results beside it, from all runs so far
     #[arg(long)]
     report: bool,
     /// Tell the scenarios and servers and do nothing
@@ -109,7 +109,7 @@ fn main() -> Result<()> {
         return list(&profiles, &places);
     }
     let bounds = gate::load(&bench.join("gate.toml"))?;
-    let file = places.root.join("docs/performance/results.json");
+    let file = places.work().join("results.json");
     if args.report {
         return report::write(&Results::read(&file)?, &bounds, &places.root);
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 /// A server's profile.
 ///
 /// Every string may hold `{port}`, `{host}`, `{dir}` (a directory of the run's own), `{target}` (Cargo's target
-/// directory), `{root}` (the workspace) and `{self}` (this program).
+/// directory), `{work}` (the benchmark's directory in it), `{root}` (the workspace) and `{self}` (this program).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Profile {
@@ -44,7 +44,7 @@ pub(crate) struct Profile {
     pub(crate) sse: Option<Reader>,
     /// Subscribing by lines on a bare socket (Redis, NATS)
     pub(crate) line: Option<Reader>,
-    /// Ways to publish, by name: `ws`, `post`, `batch`, `line`
+    /// Ways to publish, by name: `ws`, `push` (any topic over one WebSocket), `line`, `batch`, `post`
     #[serde(default)]
     pub(crate) publish: BTreeMap<String, Door>,
     /// One process of compiled code, whose instructions can be counted
@@ -94,7 +94,7 @@ pub(crate) struct Door {
     /// What must have come before the first event may leave
     #[serde(default)]
     pub(crate) expect: Option<String>,
-    /// One event; `{topic}` and `{data}` are replaced
+    /// One event; `{topic}`, `{data}` and `{len}` (of the data) are replaced
     pub(crate) event: String,
 }
 
@@ -144,12 +144,21 @@ impl Profile {
         }
     }
 
+    /// The transport to use where `wanted` is asked for: WebSocket stands in for a line protocol, so that
+    /// brokers of the backend can be set beside servers of the web.
+    pub(crate) fn transport(&self, wanted: Transport) -> Transport {
+        match wanted {
+            Transport::Line if self.line.is_none() => Transport::Ws,
+            other => other,
+        }
+    }
+
     /// The cheapest way to publish that can reach any topic.
     pub(crate) fn cheapest_door(&self, topics: usize) -> Result<&Door> {
         let any_topic = |door: &&Door| {
             topics == 1 || !door.path.contains("{topic}") || door.by == Carrier::Post
         };
-        ["ws", "line", "batch", "post"]
+        ["ws", "push", "line", "batch", "post"]
             .iter()
             .filter_map(|name| self.publish.get(*name))
             .chain(self.publish.values())

@@ -104,11 +104,14 @@ impl Publisher {
             self.event.clear();
             wire::push_data(&mut self.event, seq, self.size);
             let data = std::str::from_utf8(&self.event).expect("event data is ASCII");
-            let text = self
+            let mut text = self
                 .door
                 .event
                 .replace("{topic}", topic)
                 .replace("{data}", data);
+            if text.contains("{len}") {
+                text = text.replace("{len}", &data.len().to_string());
+            }
             match self.door.by {
                 Carrier::Ws => wire::push_frame(&mut self.bytes, text.as_bytes()),
                 Carrier::Line => self.bytes.extend_from_slice(text.as_bytes()),

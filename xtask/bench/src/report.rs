@@ -190,6 +190,7 @@ pub(crate) fn machine() -> Vec<String> {
 pub(crate) fn write(results: &Results, bounds: &[Bound], root: &Path) -> Result<()> {
     let dir = root.join("docs/performance");
     fs::create_dir_all(&dir)?;
+    results.write(&dir.join("results.json"))?;
     for (name, svg) in chart::all(results) {
         fs::write(dir.join(name), svg)?;
     }

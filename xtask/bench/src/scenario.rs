@@ -73,8 +73,13 @@ pub(crate) fn all() -> Vec<Scenario> {
             }
         }
     }
-    list.push(fan_out(Transport::Line, 1_000, 128, 1));
-    list.push(fan_out(Transport::Line, 1_000, 128, 16));
+    for window in [1, 16] {
+        let mut brokers = fan_out(Transport::Line, 1_000, 128, window);
+        brokers.title = format!(
+            "one topic, 1,000 subscribers, 128 B, {window} in flight: brokers by their own protocol, the others by WebSocket"
+        );
+        list.push(brokers);
+    }
     for transport in [Transport::Ws, Transport::Sse] {
         let mut plan = Plan::fan_out(transport, 1_000, 128, 64);
         plan.topics = 1_000;
@@ -178,6 +183,10 @@ impl Scenario {
     /// Whether a server can take part.
     pub(crate) fn suits(&self, profile: &Profile) -> bool {
         match &self.kind {
+            Kind::FanOut(plan) if plan.transport == Transport::Line => {
+                profile.line.is_some()
+                    || ["floor", "floor-batch", "pushserver"].contains(&profile.name.as_str())
+            }
             Kind::FanOut(plan) | Kind::Rate { plan, .. } => {
                 profile.reader(plan.transport).is_some()
                     && profile.cheapest_door(plan.topics).is_ok()

@@ -18,6 +18,7 @@ use crate::forms::FormCache;
 use crate::order::Order;
 use crate::pattern::Pattern;
 use crate::position::{Epoch, Position, Tag};
+use crate::random::Random;
 use crate::readers::Readers;
 use crate::timestamp::Timestamp;
 use crate::topic::Topic;
@@ -50,8 +51,8 @@ pub(crate) struct Log {
     wildcards_version: u64,
     /// What the topics that were forgotten had lost
     pub(crate) forgotten: Forgotten,
-    /// Heads at which this log was restored from a file: what is not known above one may be known up to it
-    pub(crate) restored_at: Vec<u64>,
+    /// Whose offsets this log goes on from, the oldest first; the last one is its own life
+    pub(crate) lives: Vec<Life>,
     /// What events, ends, indexes and topics without readers cost
     pub(crate) bytes: usize,
     pub(crate) events: usize,
@@ -60,6 +61,17 @@ pub(crate) struct Log {
     pub(crate) config: Arc<HubConfig>,
     /// Room for a cursor's heads while it reads
     pub(crate) scratch: Vec<past::Head>,
+}
+
+/// A process in which the log was written, from its restoration to the next
+///
+/// The tag of an event is a function of its life's key and its offset, so that any position can be checked, however long its
+/// event has been gone: a position from a life whose end was lost does not fit the keys of the lives that came instead.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Life {
+    /// The head it began with
+    pub(crate) after: u64,
+    pub(crate) key: u64,
 }
 
 /// A retention rule and the events it governs
@@ -94,6 +106,7 @@ impl Log {
     pub(crate) fn new(
         config: Arc<HubConfig>,
         epoch: Epoch,
+        key: u64,
         forms: Arc<FormCache>,
         now: Timestamp,
     ) -> Log {
@@ -128,7 +141,7 @@ impl Log {
             trie: Trie::default(),
             wildcards_version: 1,
             forgotten: Forgotten::default(),
-            restored_at: Vec::new(),
+            lives: vec![Life { after: 0, key }],
             bytes: 0,
             events: 0,
             evicted: 0,
@@ -147,18 +160,34 @@ impl Log {
         }
     }
 
-    /// The position of `offset`, with its tag where that is known.
+    /// The position of `offset`, with its tag.
     pub(crate) fn position(&self, offset: u64) -> Position {
-        let tag = match self.find(offset) {
-            _ if offset == self.head => self.head_tag,
-            Some(event) => event.tag(),
-            None => Tag::NONE,
-        };
         Position {
             epoch: self.epoch,
             offset,
-            tag,
+            tag: self.tag(offset),
         }
+    }
+
+    /// The tag of the event at `offset`, gone or not; none where it is not known.
+    pub(crate) fn tag(&self, offset: u64) -> Tag {
+        if offset == self.head {
+            return self.head_tag;
+        }
+        match self.lives.iter().rev().find(|life| life.after < offset) {
+            Some(life) => Tag(Random::tag(life.key, offset)),
+            None => self.find(offset).map_or(Tag::NONE, |event| event.tag()),
+        }
+    }
+
+    /// Where the next event of this log goes.
+    pub(crate) fn next_place(&self) -> (u64, Tag) {
+        let offset = self.head + 1;
+        let life = self
+            .lives
+            .last()
+            .expect("a log that numbers its events has a life");
+        (offset, Tag(Random::tag(life.key, offset)))
     }
 
     /// A position of this log's epoch that names no event.
@@ -336,6 +365,13 @@ impl Log {
         let index = entry.seq.wrapping_sub(low_half(state.first_seq));
         let event = state.events.get(index as usize)?;
         (event.offset() == entry.offset).then_some(event)
+    }
+
+    /// The wildcards that match a topic, known or not.
+    pub(crate) fn wildcards_of(&self, topic: &Topic) -> Vec<u32> {
+        let mut found = Vec::new();
+        self.trie.find(topic.as_str(), &mut |id| found.push(id));
+        found
     }
 
     /// Brings a topic's list of wildcards up to date, by a walk over its segments if any wildcard came or went.

@@ -9,6 +9,7 @@ use crate::log::topic::Lost;
 use crate::log::wildcard::Entry;
 use crate::log::{Feed, Log, WILDCARD_ENTRY, low_half};
 use crate::pattern::Pattern;
+use crate::planted::{self, Bug};
 use crate::position::{Position, Tag};
 use crate::timestamp::Timestamp;
 
@@ -32,27 +33,27 @@ impl Log {
         if position.epoch != self.epoch {
             return (0, Some(GapReason::Epoch));
         }
-        let known = match position.offset {
-            0 => return (0, None),
-            offset if offset > self.head => None,
-            offset if offset == self.head => Some(self.head_tag),
-            offset => Some(self.find(offset).map_or(Tag::NONE, |event| event.tag())),
-        };
-        let agrees =
-            |tag: Tag| tag == position.tag || tag == Tag::NONE || position.tag == Tag::NONE;
-        if known.is_some_and(agrees) {
-            return (position.offset, None);
+        if position.offset == 0 {
+            return (0, None);
         }
-        // What lies at or below a restored head was the same in every life that followed it.
-        let common = self
-            .restored_at
-            .iter()
-            .rev()
-            .find(|&&head| head < position.offset);
-        (
-            common.copied().unwrap_or(0).min(self.head),
-            Some(GapReason::Rewound),
-        )
+        let known = self.tag(position.offset);
+        let agrees = planted::has(Bug::TagIgnored)
+            || known == position.tag
+            || known == Tag::NONE
+            || position.tag == Tag::NONE;
+        if position.offset <= self.head && agrees {
+            let again = u64::from(planted::has(Bug::DuplicateAfterResume));
+            return (position.offset - again, None);
+        }
+        // It comes from a life whose end was lost. Which of the restored heads that life began with, nothing tells; the
+        // first one is below them all.
+        let common = match &self.lives[..] {
+            [first, second, ..] if first.after == 0 && second.after < position.offset => {
+                second.after
+            }
+            _ => 0,
+        };
+        (common, Some(GapReason::Rewound))
     }
 
     /// What a feed has lost.
@@ -211,7 +212,7 @@ impl Log {
     /// reading them will.
     pub(crate) fn reach_back(&mut self, id: u32, from: u64) {
         let wildcard = &self.wildcards[id as usize];
-        if from >= wildcard.from {
+        if from >= wildcard.from || planted::has(Bug::ShortIndex) {
             return;
         }
         let reached = wildcard.from;

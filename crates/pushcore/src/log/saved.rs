@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::event::{Content, Event, Place, Record};
 use crate::log::topic::Lost;
-use crate::log::{EVENT_OVERHEAD, Log};
+use crate::log::{EVENT_OVERHEAD, Life, Log};
 use crate::position::{Epoch, Tag};
 use crate::timestamp::Timestamp;
 use crate::topic::Topic;
@@ -15,7 +15,7 @@ pub(crate) struct SavedLog {
     pub(crate) head: u64,
     pub(crate) head_tag: Tag,
     pub(crate) head_time: Timestamp,
-    pub(crate) restored_at: Vec<u64>,
+    pub(crate) lives: Vec<Life>,
     pub(crate) forgotten: Vec<Lost>,
     pub(crate) topics: Vec<SavedTopic>,
     /// In the order of their offsets
@@ -42,8 +42,8 @@ pub(crate) struct SavedEvent {
     pub(crate) content: Content,
 }
 
-/// How many restored heads are remembered: a reader from a life further back reads from the start
-const MAX_RESTORED: usize = 16;
+/// How many lives are remembered: who comes from one further back, and missed that its end was lost, is not told
+const MAX_LIVES: usize = 64;
 
 impl Log {
     /// The log as it is now.
@@ -73,7 +73,7 @@ impl Log {
             head: self.head,
             head_tag: self.head_tag,
             head_time: self.head_time,
-            restored_at: self.restored_at.clone(),
+            lives: self.lives.clone(),
             forgotten: self.forgotten_with_empty().buckets().to_vec(),
             topics,
             events,
@@ -102,12 +102,19 @@ impl Log {
         self.head = saved.head;
         self.head_tag = saved.head_tag;
         self.head_time = saved.head_time;
-        self.restored_at = saved.restored_at.clone();
-        if self.restored_at.last() != Some(&saved.head) {
-            self.restored_at.push(saved.head);
-        }
-        let beyond = self.restored_at.len().saturating_sub(MAX_RESTORED);
-        self.restored_at.drain(..beyond);
+        let own = self.lives.pop().expect("a new log has its own life");
+        self.lives = saved.lives.clone();
+        // A life that had written nothing by then is no part of what is restored, whatever it wrote later. The first one
+        // stays all the same: what follows it shows that its beginning was restored.
+        let mut first = true;
+        self.lives
+            .retain(|life| std::mem::take(&mut first) || life.after < saved.head);
+        self.lives.push(Life {
+            after: saved.head,
+            key: own.key,
+        });
+        let beyond = self.lives.len().saturating_sub(MAX_LIVES);
+        self.lives.drain(..beyond);
         for (bucket, &lost) in saved.forgotten.iter().enumerate() {
             self.forgotten.restore(bucket, lost);
         }

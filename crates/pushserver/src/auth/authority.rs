@@ -12,6 +12,7 @@ use super::api_key::{self, ApiKeys};
 use super::failures::Failures;
 use super::keys::{KeyError, KeyRing};
 use super::origin::{Cookies, OriginPolicy, PolicyError};
+use super::recent::Recent;
 use super::ticket::{Ticket, TicketError, TicketKey};
 use super::token::{self, Demands};
 use super::{Credentials, Refusal, patterns};
@@ -25,6 +26,7 @@ pub struct Authority {
     failures: Mutex<Failures>,
     /// Signs tickets where no secret is configured
     fallback: [u8; 32],
+    open: Open,
 }
 
 impl fmt::Debug for Authority {
@@ -35,13 +37,14 @@ impl fmt::Debug for Authority {
 
 /// What a reload replaces as a whole
 struct State {
-    auth: Auth,
+    config: Config,
     keys: KeyRing,
     api_keys: ApiKeys,
     tickets: TicketKey,
     anonymous: Arc<Grant>,
     origins: Arc<OriginPolicy>,
     demands: Demands,
+    recent: Recent,
 }
 
 /// Why there is no authority
@@ -66,6 +69,7 @@ impl Authority {
             state: RwLock::new(Arc::new(State::read(config, &fallback)?)),
             failures: Mutex::new(Failures::new(config.auth.max_failures)),
             fallback,
+            open: Open::default(),
         })
     }
 
@@ -73,18 +77,21 @@ impl Authority {
     ///
     /// A client that shows nothing gets what everybody has, which may be nothing; whether that is enough is decided
     /// where it asks for something. While an address has failed too often, what comes from it is not looked at, good
-    /// or bad.
+    /// or bad, except for bearer tokens that were good a moment ago.
     pub fn authorize(
         &self,
         credentials: &Credentials<'_>,
         now: Timestamp,
     ) -> Result<Arc<Grant>, Refusal> {
         let state = self.state();
-        if state.auth.is_open() {
-            return Ok(open_grant(credentials.peer));
+        if state.config.auth.is_open() {
+            return Ok(self.open.grant(credentials.peer));
         }
         if credentials.is_anonymous() {
             return Ok(Arc::clone(&state.anonymous));
+        }
+        if let Some(grant) = state.recall(credentials, now) {
+            return Ok(grant);
         }
         if let Some(retry_after) = self.failures().wait(credentials.peer, now) {
             return Err(Refusal::TooMany { retry_after });
@@ -108,7 +115,7 @@ impl Authority {
         peer: IpAddr,
     ) -> Result<Credentials<'a>, Refusal> {
         let state = self.state();
-        Credentials::of(request, state.auth.cookie.as_deref(), ticket, peer)
+        Credentials::of(request, state.config.auth.cookie.as_deref(), ticket, peer)
     }
 
     /// Makes a ticket for some of what `grant` may read
@@ -126,7 +133,7 @@ impl Authority {
             ticket_lifetime,
             max_ticket_lifetime,
             ..
-        } = state.auth;
+        } = state.config.auth;
         let lifetime = lifetime.unwrap_or(ticket_lifetime).min(max_ticket_lifetime);
         state.tickets.issue(grant, patterns, lifetime, now)
     }
@@ -149,17 +156,18 @@ impl Authority {
     ///
     /// Says whether it did. On an error the keys stay as they were, so a file that is caught while it is being written
     /// does no harm.
-    pub fn reread_changed(&self, config: &Config) -> Result<bool, AuthError> {
-        if !self.state().keys.is_stale() {
+    pub fn reread_changed(&self) -> Result<bool, AuthError> {
+        let state = self.state();
+        if !state.keys.is_stale() {
             return Ok(false);
         }
-        self.reload(config).map(|()| true)
+        self.reload(&state.config).map(|()| true)
     }
 
     /// What an operator should be told at the start
     pub fn warnings(&self) -> Vec<String> {
         let state = self.state();
-        let auth = &state.auth;
+        let auth = &state.config.auth;
         let mut warnings = Vec::new();
         if auth.has_keys() && auth.secret.is_none() && auth.ticket_secret.is_none() {
             warnings.push(
@@ -179,12 +187,31 @@ impl Authority {
 }
 
 /// Without keys everybody may do everything, and programs on this machine may administer
-fn open_grant(peer: IpAddr) -> Arc<Grant> {
-    let admin = peer.to_canonical().is_loopback();
-    Arc::new(Grant {
-        admin,
-        ..Grant::all()
-    })
+///
+/// Made once, because every connection holds one.
+struct Open {
+    local: Arc<Grant>,
+    stranger: Arc<Grant>,
+}
+
+impl Default for Open {
+    fn default() -> Self {
+        let stranger = Grant {
+            admin: false,
+            ..Grant::all()
+        };
+        Self {
+            local: Arc::new(Grant::all()),
+            stranger: Arc::new(stranger),
+        }
+    }
+}
+
+impl Open {
+    fn grant(&self, peer: IpAddr) -> Arc<Grant> {
+        let local = peer.to_canonical().is_loopback();
+        Arc::clone(if local { &self.local } else { &self.stranger })
+    }
 }
 
 impl State {
@@ -222,7 +249,8 @@ impl State {
                 leeway: auth.leeway,
                 allow_eternal: auth.allow_eternal_tokens,
             },
-            auth: auth.clone(),
+            recent: Recent::default(),
+            config: config.clone(),
         })
     }
 
@@ -256,6 +284,13 @@ impl State {
         self.token(cookie, now)
     }
 
+    fn recall(&self, credentials: &Credentials<'_>, now: Timestamp) -> Option<Arc<Grant>> {
+        let token = credentials
+            .bearer
+            .filter(|token| token.len() <= self.demands.max_bytes)?;
+        self.recent.recall(token, now)
+    }
+
     fn token(&self, text: &str, now: Timestamp) -> Result<Arc<Grant>, Refusal> {
         let verified = token::verify(text, &self.keys, &self.demands, now);
         let mut grant = verified.map_err(|error| {
@@ -263,7 +298,9 @@ impl State {
             Refusal::Invalid
         })?;
         self.add_anonymous(&mut grant);
-        Ok(Arc::new(grant))
+        let grant = Arc::new(grant);
+        self.recent.remember(text, &grant, now);
+        Ok(grant)
     }
 
     fn api_key(&self, key: &str) -> Result<Arc<Grant>, Refusal> {

@@ -19,6 +19,7 @@ mod der;
 mod failures;
 mod keys;
 pub mod origin;
+mod recent;
 mod secret;
 mod ticket;
 mod token;

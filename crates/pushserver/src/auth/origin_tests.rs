@@ -269,6 +269,9 @@ fn entries_that_are_no_hosts_or_origins_are_told() {
     };
     assert!(refused(&["https://push.example.com"], &[]).contains("allowed_hosts"));
     assert!(refused(&["*.example.com"], &[]).contains("allowed_hosts"));
+    // What browsers would take for an address is not a name that could be listed.
+    assert!(refused(&["0x7f000001"], &[]).contains("allowed_hosts"));
+    assert!(refused(&["push.1"], &[]).contains("allowed_hosts"));
     for origin in [
         "app.example.com",
         "https://app.example.com/",

@@ -276,13 +276,10 @@ fn flag_of(key: &str) -> String {
 /// For a service called `push` Kubernetes gives every container PUSH_SERVICE_HOST, PUSH_PORT_80_TCP_ADDR and the like; a
 /// server that would not start because of its own service's name would be a bad neighbour.
 fn is_somebody_elses(name: &str) -> bool {
-    let of_a_service = |part: &str| name.contains(part);
+    let of_a_service = ["_SERVICE_HOST", "_SERVICE_PORT", "_TCP", "_UDP", "_SCTP"];
     name == "PUSH_CONFIG"
-        || name == "PUSH_PORT"
-        || ["_SERVICE_HOST", "_SERVICE_PORT", "_TCP", "_UDP", "_SCTP"]
-            .into_iter()
-            .any(of_a_service)
-        || (name.starts_with("PUSH_") && name.ends_with("_PORT"))
+        || name.ends_with("_PORT")
+        || of_a_service.into_iter().any(|part| name.contains(part))
 }
 
 /// A value as an error message repeats it: on one line, and not endlessly

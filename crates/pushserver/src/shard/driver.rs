@@ -4,13 +4,14 @@
 //! stream's start in the handoff and never answers; the driver sees it after the same poll, takes the socket out of
 //! hyper, and drops the rest of hyper's state, which is most of what an idle connection would cost.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{Request, Version};
@@ -21,7 +22,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::Shard;
 use super::rewind::Rewind;
-use super::sock::{Sock, Wire};
+use super::sock::{Sock, Traffic, Wire};
 use crate::admission::Place;
 use crate::answer::{Answer, Carrier, answer};
 use crate::peer::Peer;
@@ -30,7 +31,7 @@ use crate::stream_start::StreamStart;
 /// Between the service that finds a stream and the driver that takes it over
 struct Handoff {
     start: RefCell<Option<(StreamStart, Version)>>,
-    unflushed: Rc<Cell<bool>>,
+    traffic: Rc<Traffic>,
 }
 
 enum End {
@@ -44,14 +45,19 @@ pub(super) async fn drive(shard: Rc<Shard>, sock: Sock, addr: SocketAddr, place:
     let peer = Peer { addr };
     let handoff = Rc::new(Handoff {
         start: RefCell::new(None),
-        unflushed: Rc::new(Cell::new(false)),
+        traffic: Rc::default(),
     });
     let service = service_fn(|request: Request<Incoming>| {
         let (shard, handoff) = (Rc::clone(&shard), Rc::clone(&handoff));
         async move {
             let version = request.version();
+            handoff.traffic.head_since.set(None);
+            handoff.traffic.answering.set(true);
             match answer(&shard.app, request, peer, Carrier::Socket).await {
-                Answer::Response(response) => Ok::<_, Infallible>(response),
+                Answer::Response(response) => {
+                    handoff.traffic.answering.set(false);
+                    Ok::<_, Infallible>(response)
+                }
                 Answer::Stream(start) => {
                     *handoff.start.borrow_mut() = Some((*start, version));
                     std::future::pending().await
@@ -60,16 +66,30 @@ pub(super) async fn drive(shard: Rc<Shard>, sock: Sock, addr: SocketAddr, place:
         }
     });
     let limits = &shard.app.config.http;
-    let wire = Wire::new(sock, Rc::clone(&handoff.unflushed));
+    let wire = Wire::new(sock, Rc::clone(&handoff.traffic));
     let mut conn = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
+        .header_read_timeout(limits.idle_timeout)
         .max_headers(limits.max_head_fields)
         .max_buf_size(limits.max_head_bytes.max(MIN_BUFFER_BYTES))
         .serve_connection(wire, service);
-    let mut leaving = std::pin::pin!(shard.app.leaving.started());
+    let mut leaving = pin!(shard.app.leaving.started());
     let mut asked_to_finish = false;
+    // hyper's own timeout begins when the connection falls idle; a head that has begun gets less time.
+    let head_timeout = limits.head_timeout;
+    let mut head_deadline = pin!(tokio::time::sleep(head_timeout));
+    handoff.traffic.head_since.set(Some(Instant::now()));
     let end = poll_fn(|cx| {
+        if let Some(since) = handoff.traffic.head_since.get() {
+            let deadline = tokio::time::Instant::from(since + head_timeout);
+            if head_deadline.deadline() != deadline {
+                head_deadline.as_mut().reset(deadline);
+            }
+            if head_deadline.as_mut().poll(cx).is_ready() {
+                shard.app.metrics.refused("head-timeout");
+                return Poll::Ready(End::Done);
+            }
+        }
         if !asked_to_finish && leaving.as_mut().poll(cx).is_ready() {
             asked_to_finish = true;
             Pin::new(&mut conn).graceful_shutdown();
@@ -77,7 +97,9 @@ pub(super) async fn drive(shard: Rc<Shard>, sock: Sock, addr: SocketAddr, place:
         match Pin::new(&mut conn).poll(cx) {
             Poll::Ready(Err(error)) if error.is_parse_version_h2() => Poll::Ready(End::Http2),
             Poll::Ready(_) => Poll::Ready(End::Done),
-            Poll::Pending if handoff.start.borrow().is_some() && !handoff.unflushed.get() => {
+            Poll::Pending
+                if handoff.start.borrow().is_some() && !handoff.traffic.unflushed.get() =>
+            {
                 Poll::Ready(End::TakeOver)
             }
             Poll::Pending => Poll::Pending,
@@ -88,7 +110,7 @@ pub(super) async fn drive(shard: Rc<Shard>, sock: Sock, addr: SocketAddr, place:
         End::Done => {}
         End::TakeOver => {
             let parts = conn.into_parts();
-            if let Some((start, version)) = handoff.start.take() {
+            if let Some((mut start, version)) = handoff.start.take() {
                 let head = start.head(version);
                 shard.adopt(
                     parts.io.into_sock(),
@@ -140,7 +162,7 @@ async fn drive_http2(shard: Rc<Shard>, sock: Sock, early: Bytes, peer: Peer) {
         .keep_alive_timeout(limits.ping_timeout)
         .enable_connect_protocol()
         .serve_connection(TokioIo::new(Rewind::new(early, sock)), service);
-    let mut leaving = std::pin::pin!(app.leaving.started());
+    let mut leaving = pin!(app.leaving.started());
     let mut asked_to_finish = false;
     let ended = poll_fn(|cx| {
         if !asked_to_finish && leaving.as_mut().poll(cx).is_ready() {

@@ -99,9 +99,21 @@ impl Entry {
 
     /// Reads what the client sent, lets the door act on the time, and sends what waits
     pub(super) fn turn(&mut self, app: &Arc<App>, now: Timestamp, read_buffer: &mut [u8]) -> Turn {
-        let waker = self.waker.clone();
-        let mut cx = Context::from_waker(&waker);
-        let mut again = match self.receive(&mut cx, app, now, read_buffer) {
+        // Lent to the context for the visit, because a clone would be an atomic operation per delivery.
+        let waker = std::mem::replace(&mut self.waker, Waker::noop().clone());
+        let turn = self.turn_with(&mut Context::from_waker(&waker), app, now, read_buffer);
+        self.waker = waker;
+        turn
+    }
+
+    fn turn_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        app: &Arc<App>,
+        now: Timestamp,
+        read_buffer: &mut [u8],
+    ) -> Turn {
+        let mut again = match self.receive(cx, app, now, read_buffer) {
             Received::All => false,
             Received::Some => true,
             Received::End => return Turn::Over,
@@ -110,11 +122,14 @@ impl Entry {
             return if now >= until { Turn::Over } else { Turn::Idle };
         }
         self.door.handle_time(now);
-        match self.send(&mut cx, app, now) {
+        let was_paused = !self.door.wants_input(app);
+        match self.send(cx, app, now) {
             Sent::All => {}
             Sent::Some => again = true,
             Sent::End => return Turn::Over,
         }
+        // Nobody was asked to tell when there is input, while it was not wanted.
+        again |= was_paused && self.door.wants_input(app);
         if again { Turn::Again } else { Turn::Idle }
     }
 

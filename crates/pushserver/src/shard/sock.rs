@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -129,15 +130,25 @@ impl AsyncWrite for Sock {
 #[derive(Debug)]
 pub(crate) struct Wire {
     io: TokioIo<Sock>,
-    unflushed: Rc<Cell<bool>>,
+    traffic: Rc<Traffic>,
+}
+
+/// What the driver of a connection has to know about the bytes that pass beneath hyper
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    /// Bytes that hyper was to write may not be on the socket yet
+    pub(crate) unflushed: Cell<bool>,
+    /// Since when a request head is under way
+    pub(crate) head_since: Cell<Option<Instant>>,
+    /// A request is being answered: what comes in is its body
+    pub(crate) answering: Cell<bool>,
 }
 
 impl Wire {
-    /// Wraps a socket; `unflushed` tells whether bytes that hyper was to write may not be on it yet
-    pub(crate) fn new(sock: Sock, unflushed: Rc<Cell<bool>>) -> Self {
+    pub(crate) fn new(sock: Sock, traffic: Rc<Traffic>) -> Self {
         Self {
             io: TokioIo::new(sock),
-            unflushed,
+            traffic,
         }
     }
 
@@ -152,7 +163,15 @@ impl hyper::rt::Read for Wire {
         cx: &mut Context<'_>,
         buf: hyper::rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_read(cx, buf)
+        let this = self.get_mut();
+        let read = Pin::new(&mut this.io).poll_read(cx, buf);
+        if read.is_ready()
+            && !this.traffic.answering.get()
+            && this.traffic.head_since.get().is_none()
+        {
+            this.traffic.head_since.set(Some(Instant::now()));
+        }
+        read
     }
 }
 
@@ -163,7 +182,7 @@ impl hyper::rt::Write for Wire {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.unflushed.set(true);
+        this.traffic.unflushed.set(true);
         Pin::new(&mut this.io).poll_write(cx, buf)
     }
 
@@ -173,7 +192,7 @@ impl hyper::rt::Write for Wire {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.unflushed.set(true);
+        this.traffic.unflushed.set(true);
         Pin::new(&mut this.io).poll_write_vectored(cx, bufs)
     }
 
@@ -185,7 +204,7 @@ impl hyper::rt::Write for Wire {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.io).poll_flush(cx);
         if let Poll::Ready(Ok(())) = flushed {
-            this.unflushed.set(false);
+            this.traffic.unflushed.set(false);
         }
         flushed
     }

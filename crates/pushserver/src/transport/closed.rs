@@ -17,7 +17,7 @@ pub(crate) struct ClosedSocket {
 
 impl ClosedSocket {
     pub(crate) fn new(app: &Arc<App>, closing: Closing, reason: &str, now: Timestamp) -> Self {
-        let mut socket = Socket::new(app, now);
+        let mut socket = Socket::new(app, None, now);
         app.metrics.closed(closing.as_str());
         socket.close(closing.frame(reason), now);
         Self { socket }

@@ -101,15 +101,28 @@ impl From<Problem> for Failure {
     }
 }
 
+/// A message that is no command: its reference, if it has one, and what would be right
+#[derive(Debug)]
+pub(super) struct NotACommand {
+    pub(super) reference: Option<Value>,
+    pub(super) failure: Failure,
+}
+
 impl Envelope {
-    /// Reads a message; the error tells what was wrong with it and what would be right
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, NotACommand> {
         serde_json::from_str(text).map_err(|error| {
-            format!(
-                "the message is not a command ({error}); a command is \
-                 {{\"ref\":1,\"subscribe\":{{\"match\":[\"a\"]}}}} with one of \
-                 subscribe, unsubscribe, publish, history, ping"
-            )
+            let message: Option<Value> = serde_json::from_str(text).ok();
+            NotACommand {
+                reference: message.and_then(|mut message| message.get_mut("ref").map(Value::take)),
+                failure: Failure::new(
+                    "bad-message",
+                    format!(
+                        "the message is not a command ({error}); a command is \
+                         {{\"ref\":1,\"subscribe\":{{\"match\":[\"a\"]}}}} with one of \
+                         subscribe, unsubscribe, publish, history, ping"
+                    ),
+                ),
+            }
         })
     }
 }

@@ -8,6 +8,7 @@ use pushcore::{
     Budget, CloseReason, Data, Delivery, EndReason, Grant, NewEvent, Publish, Subscription,
     Timestamp, Topic,
 };
+use ws_codec::handshake::Deflate;
 use ws_codec::{CloseCode, CloseFrame, Message};
 
 use super::Output;
@@ -21,6 +22,7 @@ use crate::encode::{self, Form};
 /// There are no control messages: where a gap would stand, the connection closes with the code that says so.
 pub(crate) struct PlainSocket {
     socket: Socket,
+    form: Form,
     subscription: Subscription,
     topic: Topic,
     grant: Arc<Grant>,
@@ -34,10 +36,17 @@ impl PlainSocket {
         subscription: Subscription,
         topic: Topic,
         grant: Arc<Grant>,
+        agreed: Option<Deflate>,
         now: Timestamp,
     ) -> Self {
+        let socket = Socket::new(app, agreed, now);
         Self {
-            socket: Socket::new(app, now),
+            form: if socket.takes_deflated() {
+                Form::WsPlainDeflated
+            } else {
+                Form::WsPlain
+            },
+            socket,
             subscription,
             topic,
             grant,
@@ -66,7 +75,7 @@ impl PlainSocket {
             match ready!(self.subscription.poll(cx, now, budget)) {
                 Delivery::Batch(batch) => {
                     app.metrics.delivered(&batch, now);
-                    let bytes = encode::batch(&batch, Form::WsPlain);
+                    let bytes = encode::batch(app, &batch, self.form);
                     return Poll::Ready(Output::of(bytes, &self.subscription));
                 }
                 Delivery::Gap(gap) => {

@@ -7,8 +7,9 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use pushcore::{Budget, CloseReason, Delivery, Grant, Subscription, Timestamp};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use ws_codec::Message;
+use ws_codec::handshake::Deflate;
 
 use super::Output;
 use super::command::{Command, Envelope, Failure, presence_message};
@@ -24,6 +25,7 @@ use crate::publish::{
 /// A connection that subscribes, publishes and asks by commands
 pub(crate) struct PushSocket {
     socket: Socket,
+    form: Form,
     subscription: Subscription,
     grant: Arc<Grant>,
     /// Publishes the store has not answered yet; nothing more is read meanwhile
@@ -38,11 +40,17 @@ impl PushSocket {
         app: &Arc<App>,
         subscription: Subscription,
         grant: Arc<Grant>,
+        agreed: Option<Deflate>,
         now: Timestamp,
     ) -> Self {
-        let mut socket = Socket::new(app, now);
+        let mut socket = Socket::new(app, agreed, now);
         socket.say(&json!({ "state": { "at": subscription.position().to_string() } }).to_string());
         Self {
+            form: if socket.takes_deflated() {
+                Form::WsPushDeflated
+            } else {
+                Form::WsPush
+            },
             socket,
             subscription,
             grant,
@@ -72,7 +80,7 @@ impl PushSocket {
             match ready!(self.subscription.poll(cx, now, budget)) {
                 Delivery::Batch(batch) => {
                     app.metrics.delivered(&batch, now);
-                    let bytes = encode::batch(&batch, Form::WsPush);
+                    let bytes = encode::batch(app, &batch, self.form);
                     return Poll::Ready(Output::of(bytes, &self.subscription));
                 }
                 other => self.tell(app, other, now),
@@ -144,10 +152,8 @@ impl PushSocket {
             let envelope = match Envelope::parse(text) {
                 Ok(envelope) => envelope,
                 Err(fault) => {
-                    self.socket.say(
-                        &json!({ "error": Failure::new("bad-message", fault).object() })
-                            .to_string(),
-                    );
+                    self.publish(app, std::mem::take(&mut run));
+                    reply(&mut self.socket, fault.reference, Err(fault.failure));
                     continue;
                 }
             };
@@ -268,12 +274,13 @@ impl Run {
 }
 
 fn reply(socket: &mut Socket, reference: Option<Value>, result: Result<Value, Failure>) {
-    let mut message = match result {
-        Ok(result) => json!({ "result": result }),
-        Err(failure) => json!({ "error": failure.object() }),
-    };
+    let mut message = Map::new();
     if let Some(reference) = reference {
-        message["ref"] = reference;
+        message.insert("ref".to_owned(), reference);
     }
-    socket.say(&message.to_string());
+    match result {
+        Ok(result) => message.insert("result".to_owned(), result),
+        Err(failure) => message.insert("error".to_owned(), failure.object()),
+    };
+    socket.say(&Value::Object(message).to_string());
 }

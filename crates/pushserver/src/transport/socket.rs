@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pushcore::Timestamp;
+use ws_codec::handshake::Deflate;
 use ws_codec::{CloseFrame, Connection, Incoming, Message};
 
 use super::Output;
 use crate::app::App;
+use crate::encode;
 
 /// A WebSocket connection and what waits to be written to it besides events
 #[derive(Debug)]
@@ -19,9 +21,13 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(app: &Arc<App>, now: Timestamp) -> Self {
+    pub(crate) fn new(app: &Arc<App>, agreed: Option<Deflate>, now: Timestamp) -> Self {
+        let connection = Connection::server(Arc::clone(&app.websocket), since(now));
         Self {
-            connection: Connection::server(Arc::clone(&app.websocket), since(now)),
+            connection: match agreed {
+                Some(agreed) => connection.with_deflate(agreed),
+                None => connection,
+            },
             outbox: Vec::new(),
         }
     }
@@ -67,6 +73,13 @@ impl Socket {
             return Some(Output::Last(out.into()));
         }
         (!out.is_empty()).then(|| Output::Bytes(Bytes::from(out)))
+    }
+
+    /// Whether the client takes messages as this server compresses them
+    pub(crate) fn takes_deflated(&self) -> bool {
+        self.connection
+            .deflate()
+            .is_some_and(|agreed| agreed.server_max_window_bits >= encode::WINDOW_BITS)
     }
 
     /// Whether events may be written

@@ -91,6 +91,17 @@ impl EventStream {
         }
     }
 
+    /// The bytes the stream begins with, for whoever writes them together with the response head
+    pub(crate) fn take_opening(&mut self) -> Bytes {
+        match std::mem::replace(&mut self.next, Next::Events) {
+            Next::Opening(bytes) => bytes,
+            other => {
+                self.next = other;
+                Bytes::new()
+            }
+        }
+    }
+
     pub(crate) fn poll_output(
         &mut self,
         cx: &mut Context<'_>,
@@ -121,7 +132,7 @@ impl EventStream {
         Poll::Ready(match ready!(self.subscription.poll(cx, now, budget)) {
             Delivery::Batch(batch) => {
                 app.metrics.delivered(&batch, now);
-                Output::of(encode::batch(&batch, self.form), &self.subscription)
+                Output::of(encode::batch(app, &batch, self.form), &self.subscription)
             }
             Delivery::Gap(gap) => {
                 app.metrics.gap(gap.reason);

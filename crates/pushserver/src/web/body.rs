@@ -17,7 +17,7 @@ use crate::stream_body::StreamBody;
 ///
 /// Either whole and known in length, or a stream that goes on until its door closes.
 #[derive(Debug)]
-pub(crate) struct Body(Kind);
+pub struct Body(Kind);
 
 #[derive(Debug)]
 enum Kind {

@@ -20,9 +20,9 @@ fuzz_target!(|input: &[u8]| {
     let limits = match choice & 1 {
         0 => Limits::default(),
         _ => Limits {
-            max_line: usize::from(*line),
-            max_event: usize::from(*event),
-            max_id: usize::from(*id),
+            max_line: usize::from(*line % 32),
+            max_event: usize::from(*event % 32),
+            max_id: usize::from(*id % 8),
             max_retry: Duration::from_secs(1),
         },
     };

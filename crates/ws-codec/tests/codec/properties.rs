@@ -6,6 +6,7 @@ use ws_codec::{
     encode_frame_into,
 };
 
+use crate::naive;
 use crate::transcript::{CLIENT, Reader, SERVER};
 
 /// Frames that are nearly right: what random bytes never get past the first of.
@@ -66,6 +67,16 @@ proptest! {
         let whole = reader.transcript([&bytes[..]]);
         prop_assert_eq!(&reader.transcript(bytes.chunks(1)), &whole);
         prop_assert_eq!(&reader.transcript(cut(&bytes, &sizes)), &whole);
+    }
+
+    #[test]
+    fn a_naive_decoder_says_the_same(
+        bytes in prop_oneof![frames(), prop::collection::vec(any::<u8>(), 0..60)],
+        client in any::<bool>(),
+    ) {
+        let reader = if client { CLIENT } else { SERVER }.max_message(400).max_fragments(5);
+        let ours = Reader { offsets: false, ..reader }.transcript([&bytes[..]]);
+        prop_assert_eq!(naive::transcript(reader.role, &reader.limits, &bytes), ours);
     }
 
     #[test]

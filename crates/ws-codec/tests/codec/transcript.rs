@@ -20,12 +20,15 @@ pub(crate) struct Reader {
     pub(crate) limits: Limits,
     /// The bits of the window, and whether it is kept between messages
     pub(crate) deflate: Option<(u8, bool)>,
+    /// Whether a failure is told with the byte that proved it
+    pub(crate) offsets: bool,
 }
 
 pub(crate) const SERVER: Reader = Reader {
     role: Role::Server,
     limits: Limits::DEFAULT,
     deflate: None,
+    offsets: true,
 };
 pub(crate) const CLIENT: Reader = Reader {
     role: Role::Client,
@@ -88,13 +91,10 @@ impl Reader {
                     Ok(Some(event)) => event,
                     Ok(None) => break,
                     Err(failed) => {
-                        write!(
-                            line,
-                            "!{}@{}",
-                            failed.failure.close_code(),
-                            taken + failed.at
-                        )
-                        .unwrap();
+                        write!(line, "!{}", failed.failure.close_code()).unwrap();
+                        if self.offsets {
+                            write!(line, "@{}", taken + failed.at).unwrap();
+                        }
                         return line;
                     }
                 };

@@ -12,6 +12,9 @@ use crate::results::{Row, rounded};
 use crate::scenario::Effort;
 use crate::server::{Places, Server};
 
+/// Profiles may keep more of this topic than of others; its name gets the number 0
+const TOPIC: &str = "replay";
+
 /// A server whose log is filled, and the position to come back with.
 struct Filled {
     profile: Profile,
@@ -57,7 +60,8 @@ pub(crate) fn run(
 fn fill(profile: &Profile, places: &Places, clients: usize, behind: usize) -> Result<Filled> {
     const AT_ONCE: usize = 100;
     let server = Server::start(profile, places, &[])?;
-    let plan = Plan::fan_out(Transport::Sse, 1, 128, AT_ONCE);
+    let mut plan = Plan::fan_out(Transport::Sse, 1, 128, AT_ONCE);
+    plan.name = TOPIC;
     let mut fleet = Fleet::connect(profile, server.address, &plan, true)?;
     // The event to come back with, and then as many as they shall be behind.
     fleet.burst(1)?;
@@ -97,6 +101,7 @@ fn come_back(
     judged: bool,
 ) -> Result<Vec<(&'static str, f64)>> {
     let mut plan = Plan::fan_out(Transport::Sse, clients, 128, 0);
+    plan.name = TOPIC;
     plan.resume = Some(filled.position.clone());
     let (cpu, start) = (filled.server.cpu()?, Instant::now());
     let mut fleet = Fleet::connect(&filled.profile, filled.server.address, &plan, judged)?;

@@ -239,6 +239,25 @@ fn an_address_that_guesses_is_not_looked_at_for_a_while() {
 }
 
 #[test]
+fn who_was_let_in_before_comes_back_while_a_neighbour_is_guessing() {
+    let authority = authority(&[OWN, "auth.max_failures=5"]);
+    let good = token(r#""sub":"alice""#);
+    bearer(&authority, &good).unwrap();
+    for _ in 0..10 {
+        bearer(&authority, "a.b.c").unwrap_err();
+    }
+    assert_eq!(told(&bearer(&authority, &good).unwrap()), "alice");
+    assert!(matches!(
+        bearer(&authority, "a.b.c"),
+        Err(Refusal::TooMany { .. })
+    ));
+    // Remembered until its end, and no longer.
+    let end = Timestamp(1_800_003_630_000);
+    let late = authority.authorize(&Credentials::bearer(&good, PEER), end);
+    assert_eq!(late.err(), Some(Refusal::Invalid));
+}
+
+#[test]
 fn a_reload_changes_what_is_accepted_from_then_on() {
     let authority = authority(&[OWN]);
     let good = token("");

@@ -104,6 +104,20 @@ fn a_key_set_brings_its_keys_each_for_its_own_algorithm() {
 }
 
 #[test]
+fn keys_that_are_not_for_signatures_are_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jwks.json");
+    let all = fs::read_to_string(fixture("jwks.json")).unwrap();
+    let all: serde_json::Value = serde_json::from_str(&all).unwrap();
+    for key in all["keys"].as_array().unwrap() {
+        let verifies = ["rsa", "p256", "p384", "ed25519"].contains(&key["kid"].as_str().unwrap());
+        fs::write(&path, serde_json::json!({ "keys": [key] }).to_string()).unwrap();
+        let read = Authority::from_config(&config(&[&jwks_setting(&path)]));
+        assert_eq!(read.is_ok(), verifies, "{key}");
+    }
+}
+
+#[test]
 fn rsa_keys_may_be_written_in_either_pem_form() {
     let (_, _, token) = foreign_tokens()
         .into_iter()
@@ -212,23 +226,23 @@ fn a_key_file_is_read_again_when_it_changes_and_kept_when_it_is_broken() {
             .join(" ")
     };
     assert_eq!(accepted(), "RS256");
-    assert!(!authority.reread_changed(&config).unwrap());
+    assert!(!authority.reread_changed().unwrap());
 
     // Written beside and renamed over, as key rotation does.
     let next = folder.path().join("next.json");
     fs::write(&next, only("p256")).unwrap();
     fs::rename(&next, &path).unwrap();
-    assert!(authority.reread_changed(&config).unwrap());
+    assert!(authority.reread_changed().unwrap());
     assert_eq!(accepted(), "ES256");
 
     fs::write(&path, "{").unwrap();
-    authority.reread_changed(&config).unwrap_err();
+    authority.reread_changed().unwrap_err();
     assert_eq!(accepted(), "ES256");
     fs::remove_file(&path).unwrap();
-    authority.reread_changed(&config).unwrap_err();
+    authority.reread_changed().unwrap_err();
     assert_eq!(accepted(), "ES256");
     fs::write(&path, only("p384")).unwrap();
-    assert!(authority.reread_changed(&config).unwrap());
+    assert!(authority.reread_changed().unwrap());
     assert_eq!(accepted(), "ES384");
 }
 

@@ -11,6 +11,7 @@ use pushcore::{Grant, Pattern, Timestamp};
 use super::*;
 use crate::config::Config;
 
+mod arbitrary;
 mod authority;
 mod files;
 mod tickets;
