@@ -15,6 +15,7 @@ mod ending;
 mod event_stream;
 mod leaving;
 mod polling;
+mod protocol;
 mod publishing;
 mod quickstart;
 mod replay;
