@@ -257,6 +257,10 @@ impl Core {
             }
         }
         let reading = Reading::new(pattern, feed, from, &self.log);
+        // One pattern is the rule, and room for more would double what a subscription costs.
+        cursor
+            .readings
+            .reserve_exact(usize::from(cursor.readings.is_empty()));
         cursor.readings.push(reading);
     }
 

@@ -1,27 +1,32 @@
 //! A WebSocket connection without its socket.
 
+#[cfg(feature = "deflate")]
+mod compressor;
+mod timeouts;
+
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+#[cfg(feature = "deflate")]
+use self::compressor::Compressor;
 use crate::close::CloseFrame;
 use crate::config::Config;
 use crate::control::ControlPayload;
 #[cfg(feature = "deflate")]
 use crate::decoder::Compression;
 use crate::decoder::Decoder;
-#[cfg(feature = "deflate")]
-use crate::deflater::Deflater;
 use crate::encode::{self, encode_close_into};
 use crate::end::{Ended, Lost};
 use crate::event::Event;
-use crate::failure::{Failure, Refused};
+use crate::failure::Failure;
 #[cfg(feature = "deflate")]
 use crate::handshake::Deflate;
 use crate::header::FrameHeader;
 use crate::mask::{Mask, MaskKeys};
 use crate::message::{Assembler, Message};
+use crate::nanos::Nanos;
 use crate::opcode::OpCode;
 use crate::role::Role;
 
@@ -105,34 +110,6 @@ struct Queue {
     pong: Option<ControlPayload>,
     close: Option<Option<CloseFrame>>,
 }
-
-/// What compresses the messages of [`Connection::send`]
-#[cfg(feature = "deflate")]
-#[derive(Debug)]
-struct Compressor {
-    agreed: Deflate,
-    /// Made at the first message
-    deflater: Option<Box<Deflater>>,
-}
-
-#[cfg(feature = "deflate")]
-impl Compressor {
-    fn compress(&mut self, role: Role, payload: &[u8]) -> Vec<u8> {
-        let mut deflater = self
-            .deflater
-            .take()
-            .unwrap_or_else(|| Box::new(Deflater::new(role, &self.agreed, LEVEL)));
-        let compressed = deflater.compress(payload);
-        if self.agreed.written_by(role).takeover {
-            self.deflater = Some(deflater);
-        }
-        compressed
-    }
-}
-
-/// zlib's own default
-#[cfg(feature = "deflate")]
-const LEVEL: u8 = 6;
 
 /// What came in. Messages are borrowed from the input where they can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -222,6 +199,10 @@ impl Connection {
         input: &mut &'b mut [u8],
         now: Duration,
     ) -> Result<Option<Incoming<'b>>, Failure> {
+        if matches!(self.state, State::Leaving | State::Over) {
+            *input = &mut [];
+            return Ok(None);
+        }
         if !input.is_empty() {
             self.last_heard = Nanos::from(now);
             self.pinged = false;
@@ -314,62 +295,6 @@ impl Connection {
     /// The peer ended its side of the stream, or the transport broke.
     pub fn handle_eof(&mut self) {
         self.finish(Ended::Lost(Lost::EndOfStream));
-    }
-
-    /// Does what is due at `now`: to be called at [`poll_timeout`](Connection::poll_timeout), and harmless at other times.
-    pub fn handle_timeout(&mut self, now: Duration) {
-        let now_nanos = Nanos::from(now);
-        match self.state {
-            State::Over => {}
-            State::AwaitingClose | State::Leaving => {
-                if now_nanos >= self.close_by {
-                    self.finish(Ended::Lost(Lost::CloseUnanswered));
-                }
-            }
-            State::Open => {
-                if now_nanos >= self.message_due() {
-                    self.fail(Refused::TooSlow.into(), now);
-                } else if now_nanos >= self.silence_due() {
-                    if self.pinged {
-                        self.finish(Ended::Lost(Lost::Silent));
-                    } else {
-                        self.pinged = true;
-                        self.queue().ping.get_or_insert(ControlPayload::EMPTY);
-                    }
-                }
-            }
-        }
-    }
-
-    /// When [`handle_timeout`](Connection::handle_timeout) is to be called next, if nothing comes in before; `None` for never.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Duration> {
-        let due = match self.state {
-            State::Open => self.message_due().min(self.silence_due()),
-            State::AwaitingClose | State::Leaving => self.close_by,
-            State::Over => Nanos::NEVER,
-        };
-        due.into_duration()
-    }
-
-    /// When the message under way has taken too long
-    fn message_due(&self) -> Nanos {
-        self.config
-            .max_message_time
-            .map_or(Nanos::NEVER, |time| self.begun.after(time))
-    }
-
-    /// When the peer has been silent for too long: first for a ping, then for good
-    fn silence_due(&self) -> Nanos {
-        let Some(ping_after) = self.config.ping_after else {
-            return Nanos::NEVER;
-        };
-        let patience = if self.pinged {
-            ping_after + self.config.max_silence
-        } else {
-            ping_after
-        };
-        self.last_heard.after(patience)
     }
 
     /// Queues a ping. One that still waits to be taken is replaced. Without effect once closing has begun.
@@ -521,28 +446,5 @@ impl Connection {
         self.queue = None;
         self.assembler = Assembler::new();
         self.begun = Nanos::NEVER;
-    }
-}
-
-/// A moment in nanoseconds: half the size of a `Duration`, and good for 584 years
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Nanos(u64);
-
-impl Nanos {
-    const NEVER: Nanos = Nanos(u64::MAX);
-
-    /// `NEVER` stays `NEVER`.
-    fn after(self, time: Duration) -> Nanos {
-        Nanos(self.0.saturating_add(Nanos::from(time).0))
-    }
-
-    fn into_duration(self) -> Option<Duration> {
-        (self != Nanos::NEVER).then(|| Duration::from_nanos(self.0))
-    }
-}
-
-impl From<Duration> for Nanos {
-    fn from(time: Duration) -> Nanos {
-        Nanos(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
     }
 }

@@ -70,6 +70,7 @@ mod inflater;
 mod limits;
 mod mask;
 mod message;
+mod nanos;
 mod opcode;
 mod prepared;
 mod role;

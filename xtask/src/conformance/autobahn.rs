@@ -60,6 +60,9 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
     let mut counts = Vec::new();
     for (role, report) in [("server", server), ("client", client)] {
         counts.push(report.summary(role));
+        if args.full {
+            println!("{role}\n\n{}", report.table());
+        }
         what.extend(report.complaints(role, args.full));
     }
     let counts = counts.join("\n");
@@ -231,6 +234,25 @@ impl Report {
             self.took.as_secs(),
             behaviors.join(", ")
         )
+    }
+
+    /// A row of Markdown for each section of the suite: how many cases, and how they behaved.
+    fn table(&self) -> String {
+        let mut sections = BTreeMap::<u32, [u32; 3]>::new();
+        for (id, case) in &self.cases {
+            let [cases, ok, informational] = sections.entry(id[0]).or_default();
+            *cases += 1;
+            *ok += u32::from(case.behavior == "OK");
+            *informational += u32::from(case.behavior == "INFORMATIONAL");
+        }
+        let mut table =
+            "| section | cases | OK | INFORMATIONAL | other |\n| --- | --- | --- | --- | --- |\n"
+                .to_owned();
+        for (section, [cases, ok, informational]) in sections {
+            let other = cases - ok - informational;
+            table += &format!("| {section} | {cases} | {ok} | {informational} | {other} |\n");
+        }
+        table
     }
 
     /// Everything that is not as it should be.

@@ -405,3 +405,48 @@ fn a_clients_frames_have_different_masks() {
     pair.client.send(&text("same"), &mut pair.to_server);
     assert_ne!(first[2..6], pair.to_server[2..6]);
 }
+
+#[test]
+fn nothing_comes_in_after_a_message_that_does_not_inflate() {
+    let agreed = DeflateConfig::default().into();
+    let mut server = Connection::server(Arc::default(), Duration::ZERO).with_deflate(agreed);
+    let bytes = [masked(0xC1, b"\x07\x00"), masked(0x81, b"late")].concat();
+    assert_eq!(
+        read(&mut server, "server", &bytes, Duration::ZERO),
+        "server:!1007 "
+    );
+    assert_eq!(
+        read(
+            &mut server,
+            "server",
+            &masked(0x81, b"later"),
+            Duration::ZERO
+        ),
+        ""
+    );
+    let mut out = Vec::new();
+    server.poll_transmit(&mut out);
+    assert_eq!(&out[2..4], 1007u16.to_be_bytes());
+    assert!(!server.poll_transmit(&mut out));
+}
+
+#[test]
+fn nothing_comes_in_after_a_message_that_took_too_long() {
+    let mut server = Connection::server(Arc::default(), Duration::ZERO);
+    let frame = masked(0x81, b"Hello");
+    read(&mut server, "server", &frame[..4], Duration::ZERO);
+    // Something is heard all the while, so it is the message that is late and not the peer.
+    let late = Duration::from_secs(60);
+    read(
+        &mut server,
+        "server",
+        &frame[4..5],
+        late - Duration::from_secs(1),
+    );
+    server.handle_timeout(late);
+    assert_eq!(read(&mut server, "server", &frame[5..], late), "");
+    assert_eq!(
+        server.ended(),
+        Some(&Ended::Failed(Failure::Refused(Refused::TooSlow)))
+    );
+}

@@ -10,6 +10,7 @@ mod handshake;
 mod hostile;
 mod memory;
 mod naive;
+mod negotiation;
 mod peers;
 mod properties;
 mod readme;

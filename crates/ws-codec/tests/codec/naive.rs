@@ -78,8 +78,8 @@ fn read(role: Role, limits: &Limits, mut bytes: &[u8], line: &mut String) -> Res
         } else {
             (fill(0), fill(0xFF))
         };
-        if width == 8 && least >> 63 == 1 || width == 8 && most < 65536 || width == 2 && most < 126
-        {
+        let minimum = [0, 126, 65536][width.div_ceil(4)];
+        if least >> 63 == 1 || most < minimum {
             return Err(1002);
         }
         let before = message.as_ref().map_or(0, |message| message.announced);
@@ -166,7 +166,7 @@ fn read_control(opcode: u8, payload: &[u8], whole: bool, line: &mut String) -> R
                 match reason {
                     [] => write!(line, "close({code}) ").unwrap(),
                     reason => {
-                        write!(line, "close({code} {}) ", String::from_utf8_lossy(reason)).unwrap()
+                        write!(line, "close({code} {}) ", String::from_utf8_lossy(reason)).unwrap();
                     }
                 }
             }
