@@ -224,6 +224,11 @@ impl Cursor {
 
     /// How far it is behind; an event counts once, whatever number of its patterns match.
     pub(crate) fn backlog(&self, log: &Log) -> Backlog {
+        self.backlog_up_to(log, u64::MAX)
+    }
+
+    /// The same, counted up to so many events.
+    pub(crate) fn backlog_up_to(&self, log: &Log, max_events: u64) -> Backlog {
         let mut backlog = Backlog::default();
         self.walk(log, |event| {
             if event.record() != Record::Event {
@@ -232,9 +237,14 @@ impl Cursor {
             backlog.events += 1;
             backlog.bytes += event.body_len() as u64;
             backlog.oldest = backlog.oldest.or(Some(event.time()));
-            true
+            backlog.events < max_events
         });
         backlog
+    }
+
+    pub(crate) fn patterns(&self) -> Vec<Pattern> {
+        let readings = self.readings.iter();
+        readings.map(|reading| reading.pattern.clone()).collect()
     }
 
     fn read(&mut self, log: &mut Log, budget: Budget) -> Option<Delivery> {

@@ -9,6 +9,7 @@ mod forms;
 mod grant;
 mod hub;
 mod idempotency;
+mod inspect;
 mod label;
 mod log;
 mod order;
@@ -36,6 +37,7 @@ pub use delivery::{Batch, Budget, CloseReason, Delivery, End, EndReason, Gap, Ga
 pub use event::{Data, DataRef, Event, NewEvent};
 pub use grant::{Grant, Revocation};
 pub use hub::Hub;
+pub use inspect::{MAX_COUNTED, SubscriptionId, SubscriptionStatus};
 pub use label::{ContentType, EventType, IdempotencyKey, Key, LabelError};
 pub use pattern::{Pattern, PatternError, PatternSet};
 pub use position::{Epoch, Position, PositionError, Tag};

@@ -69,12 +69,7 @@ impl Subscription {
     /// Its patterns, in no particular order.
     #[must_use]
     pub fn patterns(&self) -> Vec<Pattern> {
-        let core = self.hub.lock();
-        let readings = &core.cursors[self.id as usize].readings;
-        readings
-            .iter()
-            .map(|reading| reading.pattern.clone())
-            .collect()
+        self.hub.lock().cursors[self.id as usize].patterns()
     }
 
     /// Reads one more pattern: [`add_all`](Subscription::add_all) of one.
@@ -134,6 +129,10 @@ impl Subscription {
     pub fn backlog(&self) -> Backlog {
         let core = self.hub.lock();
         core.cursors[self.id as usize].backlog(&core.log)
+    }
+
+    pub(crate) fn number(&self) -> u32 {
+        self.id
     }
 
     fn next(&mut self, now: Timestamp, budget: Budget, waker: Option<&Waker>) -> Option<Delivery> {

@@ -215,6 +215,7 @@ impl History {
             self.limit,
             now,
         )?;
+        page::count(app, &page);
         Ok(PageObject::new(&page).to_value())
     }
 }
