@@ -6,6 +6,7 @@ use clap::Parser;
 
 mod bench;
 mod fuzz;
+mod simulate;
 
 #[derive(Parser)]
 #[command(
@@ -17,11 +18,14 @@ enum Command {
     Bench(bench::Args),
     /// Run a fuzz target of one of the crates under libFuzzer
     Fuzz(fuzz::Args),
+    /// Run pushcore's seeded worlds, from any seed and as many as you like
+    Simulate(simulate::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
     }
 }
