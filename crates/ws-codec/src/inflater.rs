@@ -118,11 +118,13 @@ impl Inflater {
 
     /// After its last four octets a message stands between two blocks, where one more empty block inflates to nothing.
     ///
-    /// In the middle of a block it would be read as data: the message was cut short.
+    /// In the middle of a block it would be read as data: the message was cut short. Where the stream is not needed any more, that block is a
+    /// last one, and the stream has to end with it.
     fn check_ended(&mut self) -> Result<(), Failure> {
         let before = self.inflated;
-        self.run(&[0x00, 0x00, 0x00, 0xFF, 0xFF], &mut |_, _| Ok(()))?;
-        if self.inflated != before {
+        let is_last = u8::from(!self.takeover);
+        self.run(&[is_last, 0x00, 0x00, 0xFF, 0xFF], &mut |_, _| Ok(()))?;
+        if self.inflated != before || self.stream_ended == self.takeover {
             return Err(Violation::InvalidCompression.into());
         }
         Ok(())

@@ -115,8 +115,17 @@ fn what_is_not_deflate_is_invalid_data() {
         // Cut short in a stored block: the four octets that are added would be its data
         reader.check(&masked(0xC2, b"\x00\xFF\x00\x00\xFFHello"), "!1007");
         reader.check(&masked(0xC2, b"\x00\x0A\x00\xF5\xFFHello"), "!1007");
-        // Cut short in a block with a code of its own
+        // Broken in the table of a block with a code of its own
         reader.check(&masked(0xC2, b"\xED\xC0\x81\x00"), "!1007");
+    }
+}
+
+#[test]
+fn a_message_cut_short_anywhere_is_invalid_data() {
+    let compressed =
+        deflater(15, false).compress("words, words and more words of it".repeat(9).as_bytes());
+    for end in 1..compressed.len() - 1 {
+        ALONE.check_few(&masked(0xC2, &compressed[..end]), "!1007");
     }
 }
 
