@@ -30,6 +30,7 @@ pub enum Command {
 
 /// Where the configuration comes from: a file and flags, and the environment between them
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Configuration")]
 pub struct Source {
     /// Configuration file (or PUSH_CONFIG)
     #[arg(long, short, global = true, value_name = "FILE")]

@@ -43,6 +43,8 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "http-body")]
+mod body;
 mod decode;
 mod encode;
 mod event;
@@ -56,6 +58,8 @@ mod source;
 mod text;
 mod writer;
 
+#[cfg(feature = "http-body")]
+pub use body::{BodyError, BodyEvents};
 pub use decode::{Decoder, End};
 pub use encode::{Block, HEARTBEAT, MAX_RETRY_MILLIS, encode_comment, encode_retry};
 pub use event::{Event, Item, OwnedEvent};

@@ -236,8 +236,4 @@ impl Account {
         }
         Ok(())
     }
-
-    pub(super) fn reads(&self, topic: &Topic) -> bool {
-        self.patterns.iter().any(|owed| owed.pattern.matches(topic))
-    }
 }

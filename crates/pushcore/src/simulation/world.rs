@@ -448,7 +448,10 @@ impl World {
 
     fn change_patterns(&mut self) -> Result<(), String> {
         let index = self.any_reader();
-        let pattern = any_pattern(&mut self.random);
+        let pattern = match self.scale.topics <= NAMES.len() as u64 {
+            true => any_pattern(&mut self.random),
+            false => Pattern::exact(far_topic(&mut self.random, self.scale)),
+        };
         let reader = &mut self.readers[index];
         let Some(stream) = &mut reader.stream else {
             return Ok(());
