@@ -73,7 +73,7 @@ fn inflate(how: u8, bytes: &[u8]) {
         }
         Err(error) if error.status == TINFLStatus::HasMoreOutput => assert_eq!(ours, "!1009"),
         // With a context to keep, a message cut short inside the table of a block shows only in the next.
-        Err(_) if how & 2 == 0 => assert!(ours.starts_with('!'), "{ours}"),
+        Err(_) if how & 2 == 0 && !bytes.is_empty() => assert!(ours.starts_with('!'), "{ours}"),
         _ => {}
     }
 }
