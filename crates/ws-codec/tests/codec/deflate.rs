@@ -130,6 +130,14 @@ fn a_message_cut_short_anywhere_is_invalid_data() {
 }
 
 #[test]
+fn a_last_block_cut_short_is_invalid_data() {
+    // What is appended happens to end the block, and what comes after it would begin another stream.
+    let cut = b"\x63\x7C\xE1\x62\x27\x63\x61\x62\x3B\x63\x61\x63\x62\x63\xFF";
+    PLAIN.check(&masked(0xC2, cut), "!1007");
+    ALONE.check(&masked(0xC2, cut), "!1007");
+}
+
+#[test]
 fn text_is_checked_after_inflating() {
     let mut deflater = deflater(15, false);
     PLAIN.check(
