@@ -177,6 +177,27 @@ impl Cursor {
         self.read(log, budget)
     }
 
+    /// The log has begun a new epoch: what was not told yet no longer matters, and everything is read from the start.
+    pub(crate) fn restart(&mut self, to: Position, log: &Log) {
+        let is_gap = |told: &Delivery| matches!(told, Delivery::Gap(_));
+        self.pending.retain(|told| !is_gap(told));
+        for reading in &mut self.readings {
+            let own = reading.pattern.clone();
+            self.pending.push_back(Delivery::Gap(Gap {
+                pattern: own.clone(),
+                from: self.position,
+                to,
+                missed: None,
+                reason: GapReason::Epoch,
+            }));
+            let listed = reading.listed;
+            *reading = Reading::new(own, reading.feed, to.offset, log);
+            reading.listed = listed;
+        }
+        self.read = to.offset;
+        self.conflate_through = 0;
+    }
+
     /// Ends it; every later poll says so again.
     pub(crate) fn close(&mut self, reason: CloseReason) -> Delivery {
         self.closed = Some(reason);
@@ -203,6 +224,11 @@ impl Cursor {
 
     /// How far it is behind; an event counts once, whatever number of its patterns match.
     pub(crate) fn backlog(&self, log: &Log) -> Backlog {
+        self.backlog_up_to(log, u64::MAX)
+    }
+
+    /// The same, counted up to so many events.
+    pub(crate) fn backlog_up_to(&self, log: &Log, max_events: u64) -> Backlog {
         let mut backlog = Backlog::default();
         self.walk(log, |event| {
             if event.record() != Record::Event {
@@ -211,9 +237,14 @@ impl Cursor {
             backlog.events += 1;
             backlog.bytes += event.body_len() as u64;
             backlog.oldest = backlog.oldest.or(Some(event.time()));
-            true
+            backlog.events < max_events
         });
         backlog
+    }
+
+    pub(crate) fn patterns(&self) -> Vec<Pattern> {
+        let readings = self.readings.iter();
+        readings.map(|reading| reading.pattern.clone()).collect()
     }
 
     fn read(&mut self, log: &mut Log, budget: Budget) -> Option<Delivery> {

@@ -1,5 +1,6 @@
 //! By whose leave a request is answered: where it may come from, and what its grant covers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -49,11 +50,7 @@ pub(crate) async fn authorize(app: &App, parts: &Parts, peer: Peer) -> Result<Ar
     let ticket = form_urlencoded::parse(parts.uri.query().unwrap_or("").as_bytes())
         .find(|(name, _)| name == "ticket")
         .map(|(_, ticket)| ticket);
-    let address = client_address(
-        peer.addr.ip(),
-        &parts.headers,
-        &app.config.server.trusted_proxies,
-    );
+    let address = client(app, parts, peer);
     let credentials = app
         .authority
         .credentials(parts, ticket.as_deref(), address)
@@ -62,6 +59,12 @@ pub(crate) async fn authorize(app: &App, parts: &Parts, peer: Peer) -> Result<Ar
         .authorize(&credentials, app.clock.now())
         .await
         .map_err(|refusal| refused(&refusal))
+}
+
+/// The address that a client is counted under
+pub(crate) fn client(app: &App, parts: &Parts, peer: Peer) -> IpAddr {
+    let trusted = &app.config.server.trusted_proxies;
+    client_address(peer.addr.ip(), &parts.headers, trusted)
 }
 
 /// Whether a request shows nothing by which its sender could be known: then a grant that does not suffice is not

@@ -7,11 +7,13 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version, header};
 
 use crate::access;
+use crate::admin;
 use crate::app::App;
 use crate::batch;
 use crate::follow::{self, Reading, Started};
 use crate::health;
 use crate::leaving::Phase;
+use crate::metrics::Transport;
 use crate::page;
 use crate::pages;
 use crate::peer::Peer;
@@ -125,6 +127,11 @@ where
         Route::Index => only_get(method, pages::html(pages::INDEX))?,
         Route::Console => only_get(method, pages::html(pages::CONSOLE))?,
         Route::PushJs => only_get(method, pages::script(pages::PUSH_JS))?,
+        Route::Admin(what) => admin::answer(app, what, parts, &*grant().await?)?,
+        Route::Metrics => {
+            let grant = grant().await;
+            only_get(method, admin::metrics(app, parts, peer, grant)?)?
+        }
         _ => return Err(Problem::not_found(parts.uri.path())),
     };
     Ok(Answer::Response(response))
@@ -191,7 +198,11 @@ async fn read_form(
         (Carrier::Socket, Version::HTTP_11) => Framing::Chunked,
         _ => Framing::Bare,
     };
-    match follow::event_stream(app, reading, &grant, framing)? {
+    let (client, now) = (access::client(app, parts, peer), app.clock.now());
+    let listed = app
+        .connections
+        .enter(Transport::EventStream, &grant, client, now)?;
+    match follow::event_stream(app, reading, &grant, listed, framing)? {
         Started::Stream(start) => Ok(Answer::Stream(Box::new(start))),
         Started::NothingMore => {
             let mut response = Response::new(Body::empty());
@@ -222,10 +233,13 @@ async fn read_websocket(
         if let Some(reading) = &reading {
             reading.check(&grant)?;
         }
-        Ok((reading, grant))
+        let (client, now) = (access::client(app, parts, peer), app.clock.now());
+        let transport = handshake.transport();
+        let listed = app.connections.enter(transport, &grant, client, now)?;
+        Ok((reading, grant, listed))
     };
     let start = match opened.await {
-        Ok((reading, grant)) => handshake.open(app, reading, grant)?,
+        Ok((reading, grant, listed)) => handshake.open(app, reading, grant, listed)?,
         Err(problem) => {
             app.metrics.refused(problem.kind());
             handshake.refuse(app, &problem)

@@ -9,9 +9,12 @@ use pushcore::{Hub, HubConfig, LagAction, LagPolicy, MaxLag, Pattern, Retention,
 use crate::admission::Admission;
 use crate::auth::{AuthError, Authority, Authorizer};
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, DrainMode};
+use crate::connections::Connections;
 use crate::leaving::Leaving;
 use crate::metrics::Metrics;
+use crate::snapshot;
+use crate::tls::{Tls, TlsError};
 
 /// The hub and everything around it
 pub(crate) struct App {
@@ -22,8 +25,11 @@ pub(crate) struct App {
     pub(crate) authority: Arc<Authority>,
     /// Who decides: the authority of the configuration, or what an embedding program brings
     pub(crate) authorizer: Arc<dyn Authorizer>,
+    /// What connections are encrypted with, if they are
+    pub(crate) tls: Option<Tls>,
     pub(crate) admission: Arc<Admission>,
-    pub(crate) metrics: Metrics,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) jitter: Jitter,
     /// What ws-codec is told of the limits
     pub(crate) websocket: Arc<ws_codec::Config>,
@@ -31,33 +37,65 @@ pub(crate) struct App {
 
 impl App {
     /// # Errors
-    /// When a key file cannot be read, or a host or origin of the configuration is none.
+    /// When a key file or a certificate cannot be read, or a host or origin of the configuration is none.
     pub(crate) fn new(
         config: Config,
         authorizer: Option<Arc<dyn Authorizer>>,
-    ) -> Result<Arc<Self>, AuthError> {
+    ) -> Result<Arc<Self>, StartError> {
+        let tls = Tls::from_config(&config)?;
         let authority = Arc::new(Authority::from_config(&config)?);
         let clock = Clock::start();
         let seed = random_seed();
-        let hub = Hub::new(hub_config(&config), seed, clock.now());
+        let metrics = Arc::new(Metrics::default());
+        let hub = match &config.log.snapshot {
+            Some(path) => snapshot::restore(path, hub_config(&config), seed, clock.now()),
+            None => Hub::new(hub_config(&config), seed, clock.now()),
+        };
         Ok(Arc::new(Self {
             hub,
             authorizer: authorizer.unwrap_or_else(|| Arc::clone(&authority) as _),
             authority,
+            tls,
             clock,
             leaving: Leaving::new(),
             admission: Admission::new(config.connections.max, config.connections.max_per_address),
-            metrics: Metrics::default(),
+            connections: Connections::new(
+                &metrics,
+                config.connections.max_per_subject,
+                random_seed(),
+            ),
+            metrics,
             jitter: Jitter::new(seed),
             websocket: Arc::new(websocket_config(&config)),
             config,
         }))
     }
 
-    /// When one client of a server that leaves is to come back: anywhere in the window, so that its successor sees
-    /// a flat arrival rate
-    pub(crate) fn time_to_return(&self) -> Duration {
-        self.config.drain.window.mul_f64(self.jitter.draw())
+    /// How one stream of a server that leaves is sent away, with a moment of its own
+    ///
+    /// The moments are spread over the window, so that whoever takes the clients over sees a flat arrival rate.
+    pub(crate) fn farewell(&self) -> Farewell {
+        let moment = self.config.drain.window.mul_f64(self.jitter.draw());
+        match self.config.drain.mode {
+            DrainMode::Restart => Farewell {
+                stays: Duration::ZERO,
+                returns: moment,
+            },
+            DrainMode::Rolling => Farewell {
+                stays: moment,
+                returns: self.jitter.around(self.config.stream.retry, 0.5),
+            },
+        }
+    }
+
+    /// Resolves when a stream is to be sent away, with the time after which its client is to come back
+    pub(crate) fn sent_away(&self) -> impl Future<Output = Duration> + Send + use<> {
+        let (leaving, farewell) = (self.leaving.started(), self.farewell());
+        async move {
+            leaving.await;
+            tokio::time::sleep(farewell.stays).await;
+            farewell.returns
+        }
     }
 
     /// The lag policy by its configured name, with the configured bounds
@@ -77,6 +115,24 @@ impl App {
             },
         }
     }
+}
+
+/// Why a server cannot start, or read its configuration again
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Keys, hosts or origins
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// The certificate
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// How long a stream lives once the server leaves, and when its client is to come back after that
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Farewell {
+    pub(crate) stays: Duration,
+    pub(crate) returns: Duration,
 }
 
 fn hub_config(config: &Config) -> HubConfig {

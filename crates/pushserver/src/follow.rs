@@ -10,6 +10,7 @@ use pushcore::{
 
 use crate::app::App;
 use crate::config;
+use crate::connections::Listed;
 use crate::page;
 use crate::publish::single_header;
 use crate::stream_start::StreamStart;
@@ -89,6 +90,11 @@ impl Reading {
                 "the grant does not cover reading `{pattern}`"
             ))),
         }
+    }
+
+    /// Whether the client comes back with a position
+    pub(crate) fn is_resuming(&self) -> bool {
+        matches!(self.start, Start::After(_))
     }
 
     pub(crate) fn into_options(self, grant: &Arc<Grant>) -> SubscribeOptions {
@@ -261,6 +267,7 @@ pub(crate) fn event_stream(
     app: &Arc<App>,
     reading: Reading,
     grant: &Arc<Grant>,
+    mut listed: Listed,
     framing: Framing,
 ) -> Result<Started, Problem> {
     let now = app.clock.now();
@@ -273,11 +280,13 @@ pub(crate) fn event_stream(
         reading.start = Start::Earliest;
     }
     let data = reading.data;
+    let resuming = reading.is_resuming();
     let subscription = app
         .hub
         .subscribe(reading.into_options(grant), now)
         .map_err(|error| subscribe_problem(&error))?;
-    let stream = EventStream::new(app, subscription, data, framing, now);
+    listed.begins(subscription.id(), resuming);
+    let stream = EventStream::new(app, subscription, listed, data, framing, now);
     let mut headers = HeaderMap::new();
     headers.insert(
         header::CONTENT_TYPE,

@@ -1,15 +1,19 @@
 //! The `pushserver` command.
 
+use std::io;
 use std::process::ExitCode;
 
 use pushserver::Server;
-use pushserver::cli::{self, Command};
+use pushserver::cli::{self, Command, Source};
 use pushserver::config::{self, Config};
+use pushserver::logging;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
     match cli::parse() {
         Command::Serve(source) => match source.load() {
-            Ok(config) => serve(config),
+            Ok(config) => serve(&source, config),
             Err(error) => fail(&error),
         },
         Command::CheckConfig(source) => match source.check() {
@@ -46,42 +50,81 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(config: Config) -> ExitCode {
-    let server = match Server::start(config) {
-        Ok(server) => server,
+fn serve(source: &Source, config: Config) -> ExitCode {
+    logging::start(&config.logging);
+    let started = Signals::catch().and_then(|signals| Ok((signals, Server::start(config)?)));
+    let (signals, server) = match started {
+        Ok(started) => started,
         Err(error) => return fail(&error),
     };
-    let url = format!("http://{}", server.address());
+    let scheme = if server.is_encrypted() {
+        "https"
+    } else {
+        "http"
+    };
+    let url = format!("{scheme}://{}", server.address());
     println!("pushserver is listening on {url}");
     println!();
     println!("  follow a topic    curl -N {url}/topics/news");
     println!("  publish to it     curl -d hello {url}/topics/news");
     println!("  in a browser      {url}/topics/news");
-    match wait_for_signal() {
-        Ok(()) => {
-            eprintln!("leaving");
-            server.leave();
-            ExitCode::SUCCESS
-        }
+    signals.obey(|| reload(source, &server));
+    match server.leave() {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
 }
 
-/// Returns when the process is asked to end (SIGTERM, or SIGINT from a terminal)
-fn wait_for_signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        Ok(())
-    })
+/// Puts in force what the configuration says now; a mistake in it changes nothing
+fn reload(source: &Source, server: &Server) {
+    let reloaded = match source.load() {
+        Ok(config) => server.reload(&config).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = reloaded {
+        tracing::error!(%error, "the configuration was not read again; everything stays as it was");
+    }
+}
+
+/// What the system may tell the process
+struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// From now on signals wait here, and none ends the process
+    fn catch() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let inside = runtime.enter();
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        let hangup = signal(SignalKind::hangup())?;
+        drop(inside);
+        Ok(Self {
+            runtime,
+            terminate,
+            interrupt,
+            hangup,
+        })
+    }
+
+    /// Returns when the process is asked to end (SIGTERM, or SIGINT from a terminal); calls `reload` for each SIGHUP
+    fn obey(mut self, reload: impl Fn()) {
+        self.runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    _ = self.terminate.recv() => return,
+                    _ = self.interrupt.recv() => return,
+                    _ = self.hangup.recv() => reload(),
+                }
+            }
+        });
+    }
 }
 
 fn fail(error: &dyn std::fmt::Display) -> ExitCode {

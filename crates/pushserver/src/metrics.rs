@@ -1,50 +1,176 @@
 //! What the server counts about itself.
+//!
+//! The path of an event touches three atomics per batch and connection, in a cell that only its own thread uses, and
+//! neither a lock nor a name. Names come in when somebody asks ([`export`]).
 
+pub(crate) mod export;
+mod lag;
+
+use std::cell::Cell as ThreadCell;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pushcore::{Batch, GapReason, Timestamp};
+
+use self::lag::Lag;
+
+/// How events reach a client
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Transport {
+    /// Server-Sent Events
+    EventStream,
+    /// WebSocket with the subprotocol `push.v1`
+    Push,
+    /// WebSocket without a subprotocol
+    Plain,
+    /// A page of events in JSON
+    Poll,
+}
+
+impl Transport {
+    pub(crate) const ALL: [Self; 4] = [Self::EventStream, Self::Push, Self::Plain, Self::Poll];
+
+    /// The word for it in metrics and in `/admin`
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::EventStream => "sse",
+            Self::Push => "websocket",
+            Self::Plain => "websocket-plain",
+            Self::Poll => "poll",
+        }
+    }
+}
 
 /// Counters that any thread may raise
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
+    cells: [Cell; CELLS],
+    /// What is counted by a word, none of it on the path of an event
+    counts: Mutex<Counts>,
+}
+
+/// The counters of the threads that share a number
+///
+/// On lines of its own, so that two shards never wait for each other's caches.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Cell {
     published: AtomicU64,
-    delivered: AtomicU64,
-    gaps: Mutex<BTreeMap<&'static str, u64>>,
-    refused: Mutex<BTreeMap<&'static str, u64>>,
-    closed: Mutex<BTreeMap<&'static str, u64>>,
+    delivered: [AtomicU64; Transport::ALL.len()],
+    lag: [Lag; Transport::ALL.len()],
+}
+
+/// More threads than this share cells, which costs time and no exactness
+const CELLS: usize = 16;
+
+type Words = BTreeMap<&'static str, u64>;
+
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    gaps: Words,
+    resumes: Words,
+    refused: Words,
+    closed: Words,
+    sent_away: u64,
 }
 
 impl Metrics {
+    /// Events were handed to the log
     pub(crate) fn published(&self, events: u64) {
-        self.published.fetch_add(events, Ordering::Relaxed);
+        self.cell().published.fetch_add(events, Ordering::Relaxed);
     }
 
-    pub(crate) fn delivered(&self, batch: &Batch, _now: Timestamp) {
-        self.delivered
-            .fetch_add(batch.events().len() as u64, Ordering::Relaxed);
+    /// A batch is on its way to one client, which has been reading since `since`
+    ///
+    /// Every event counts as late as the oldest of its batch. What is older than the stream is history, and its age
+    /// says nothing about the server.
+    pub(crate) fn delivered(
+        &self,
+        transport: Transport,
+        batch: &Batch,
+        since: Timestamp,
+        now: Timestamp,
+    ) {
+        let events = batch.events();
+        let count = events.len() as u64;
+        let cell = self.cell();
+        cell.delivered[transport as usize].fetch_add(count, Ordering::Relaxed);
+        let published = events.first().map_or(since, |event| event.time());
+        if published >= since {
+            let millis = now.0.saturating_sub(published.0);
+            cell.lag[transport as usize].observe(millis, count);
+        }
+    }
+
+    /// Events were sent as pages
+    pub(crate) fn paged(&self, events: usize) {
+        self.cell().delivered[Transport::Poll as usize].fetch_add(events as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn gap(&self, reason: GapReason) {
-        count(&self.gaps, reason.as_str());
+        *self.counts().gaps.entry(reason.as_str()).or_default() += 1;
+    }
+
+    /// A client came back with a position, and it is known whether anything was lost
+    pub(crate) fn resumed(&self, outcome: &'static str) {
+        *self.counts().resumes.entry(outcome).or_default() += 1;
     }
 
     /// A request or connection was refused, by the kind of its problem
     pub(crate) fn refused(&self, kind: &'static str) {
-        count(&self.refused, kind);
+        *self.counts().refused.entry(kind).or_default() += 1;
     }
 
     /// A stream was closed by us, by the reason
     pub(crate) fn closed(&self, reason: &'static str) {
-        count(&self.closed, reason);
+        *self.counts().closed.entry(reason).or_default() += 1;
     }
-}
 
-fn count(counts: &Mutex<BTreeMap<&'static str, u64>>, name: &'static str) {
-    *counts
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .entry(name)
-        .or_default() += 1;
+    /// A stream was told to end because the server leaves
+    pub(crate) fn sent_away(&self) {
+        self.counts().sent_away += 1;
+    }
+
+    /// How many streams were told to end
+    pub(crate) fn streams_sent_away(&self) -> u64 {
+        self.counts().sent_away
+    }
+
+    /// Events delivered by all transports
+    pub(crate) fn delivered_in_all(&self) -> u64 {
+        Transport::ALL
+            .into_iter()
+            .map(|transport| self.delivered_by(transport))
+            .sum()
+    }
+
+    /// Events delivered by a transport
+    fn delivered_by(&self, transport: Transport) -> u64 {
+        self.sum(|cell| &cell.delivered[transport as usize])
+    }
+
+    fn sum(&self, counter: impl Fn(&Cell) -> &AtomicU64) -> u64 {
+        let loaded = |cell| counter(cell).load(Ordering::Relaxed);
+        self.cells.iter().map(loaded).sum()
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cell(&self) -> &Cell {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static OWN: ThreadCell<usize> = const { ThreadCell::new(usize::MAX) };
+        }
+        let index = OWN.with(|own| {
+            if own.get() == usize::MAX {
+                own.set(THREADS.fetch_add(1, Ordering::Relaxed) % CELLS);
+            }
+            own.get()
+        });
+        &self.cells[index]
+    }
 }

@@ -86,8 +86,13 @@ pub(crate) fn read(
         .hub
         .history(options, budget, now)
         .map_err(|error| subscribe_problem(&error))?;
-    page.gaps.iter().for_each(|gap| app.metrics.gap(gap.reason));
     Ok(page)
+}
+
+/// Counts a page that a client is given
+pub(crate) fn count(app: &App, page: &Page) {
+    page.gaps.iter().for_each(|gap| app.metrics.gap(gap.reason));
+    app.metrics.paged(page.events.len());
 }
 
 /// `GET` of topics with `Accept: application/json`: a page at once, or as soon as there is something within `wait`
@@ -118,15 +123,15 @@ pub(crate) async fn poll(
         .unwrap_or_default()
         .min(app.config.stream.max_poll_wait);
     if !is_empty || wait.is_zero() {
-        return Ok(respond(&page));
+        return Ok(respond(app, &page));
     }
     // The wait begins at the end of the empty page, so nothing can fall between the two.
     let start = Start::After(page.next);
     if !arrival(app, &patterns, start, &grant, wait).await? {
-        return Ok(respond(&page));
+        return Ok(respond(app, &page));
     }
     let page = read(app, patterns, start, lag, &grant, limit, app.clock.now())?;
-    Ok(respond(&page))
+    Ok(respond(app, &page))
 }
 
 /// Waits until something follows `start`; false if the time is up or the server leaves first
@@ -162,6 +167,7 @@ async fn arrival(
     }
 }
 
-fn respond(page: &Page) -> Response<Body> {
+fn respond(app: &App, page: &Page) -> Response<Body> {
+    count(app, page);
     json_response(StatusCode::OK, &PageObject::new(page).to_value())
 }

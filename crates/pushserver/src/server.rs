@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use pushcore::Timestamp;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::app::App;
-use crate::config::Config;
+use crate::app::{App, StartError};
+use crate::config::{Config, DrainMode};
 use crate::leaving::Phase;
 use crate::shard::Shard;
+use crate::snapshot;
 
 /// A server that runs until it is told to leave
 ///
@@ -30,14 +31,21 @@ const BACKLOG: i32 = 4096;
 /// Longest time between two ticks of the hub, when it has nothing due
 const MAX_TICK: Duration = Duration::from_millis(500);
 
+/// Time between two lines about how far leaving has come
+const PROGRESS: Duration = Duration::from_secs(1);
+
 impl Server {
     /// Listens and starts serving
     ///
     /// # Errors
-    /// When the address cannot be listened on or a thread cannot be started.
+    /// When the address cannot be listened on, a key or the snapshot's place cannot be used, or a thread cannot be
+    /// started.
     pub fn start(config: Config) -> io::Result<Self> {
         let shards = config.server.shards.get();
         let wanted = config.server.listen;
+        if let Some(path) = &config.log.snapshot {
+            snapshot::check(path)?;
+        }
         let first = listen(wanted, shards > 1)?;
         let address = first.local_addr()?;
         let mut listeners = vec![first];
@@ -45,6 +53,9 @@ impl Server {
             listeners.push(listen(address, true)?);
         }
         let app = App::new(config, None).map_err(io::Error::other)?;
+        for warning in app.authority.warnings() {
+            tracing::warn!("{warning}");
+        }
         let mut threads = Vec::with_capacity(shards + 1);
         for (index, listener) in listeners.into_iter().enumerate() {
             let app = Arc::clone(&app);
@@ -65,6 +76,7 @@ impl Server {
                 .name("clock".to_owned())
                 .spawn(move || tick(&ticking))?,
         );
+        tracing::info!(%address, shards, "listening");
         Ok(Self {
             app,
             address,
@@ -78,31 +90,129 @@ impl Server {
         self.address
     }
 
-    /// Leaves service: no new connections, every stream is sent away with its own time to return, requests under
-    /// way are answered, and the threads end
+    /// Whether it speaks TLS
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.app.tls.is_some()
+    }
+
+    /// Takes keys, certificates, hosts and origins from `config`, and reads their files again; nobody is disconnected
     ///
-    /// Returns once that is done or the configured deadline is over.
-    pub fn leave(self) {
-        self.app.leaving.enter(Phase::Leaving);
-        let deadline = Instant::now() + self.app.config.drain.deadline;
-        while self.app.admission.open() > 0 && Instant::now() < deadline {
-            std::thread::park_timeout(Duration::from_millis(5));
+    /// A grant that was given stays as it is until it runs out or is revoked. Other settings wait for the next start.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or a host or origin is none. Then everything stays as it was.
+    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+        if let Some(tls) = &self.app.tls {
+            tls.reload(config)?;
         }
-        self.app.leaving.enter(Phase::Gone);
-        for thread in self.threads {
+        self.app.authority.reload(config)?;
+        let encrypted = self.is_encrypted();
+        if settled(config, encrypted) != settled(&self.app.config, encrypted) {
+            tracing::warn!(
+                "keys, certificates, hosts and origins are in force; the other settings that differ wait for the next start"
+            );
+        }
+        tracing::info!("the configuration was read again");
+        Ok(())
+    }
+
+    /// Leaves service: no new connections, every stream is sent away with its own time to return, requests under
+    /// way are answered, the threads end, and the log is written to its snapshot
+    ///
+    /// Returns once that is done; connections that are still there after the configured deadline are cut.
+    ///
+    /// # Errors
+    /// When there is to be a snapshot and it cannot be written.
+    pub fn leave(self) -> io::Result<()> {
+        let Self { app, threads, .. } = self;
+        let started = Instant::now();
+        tracing::info!(connections = app.admission.open(), "leaving service");
+        app.leaving.enter(Phase::Leaving);
+        wait_for_the_last(&app, started);
+        app.leaving.enter(Phase::Gone);
+        for thread in threads {
             thread.thread().unpark();
             if thread.join().is_err() {
                 tracing::error!("a thread ended by a panic");
             }
         }
+        if let Some(path) = &app.config.log.snapshot {
+            let events = snapshot::save(&app.hub, path).inspect_err(|error| {
+                tracing::error!(path = %path.display(), %error, "the snapshot was not written");
+            })?;
+            tracing::info!(path = %path.display(), events, "the log was written to its snapshot");
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        tracing::info!(seconds, "left service");
+        Ok(())
     }
 }
 
-/// Keeps the hub's time: retention by age, grants that run out
+fn wait_for_the_last(app: &App, started: Instant) {
+    let drain = &app.config.drain;
+    let stays = match drain.mode {
+        DrainMode::Restart => Duration::ZERO,
+        DrainMode::Rolling => drain.window,
+    };
+    let deadline = started + stays + drain.deadline;
+    let mut next_line = started + PROGRESS;
+    loop {
+        let (now, open) = (Instant::now(), app.admission.open());
+        if open == 0 {
+            return;
+        }
+        let sent_away = app.metrics.streams_sent_away();
+        if now >= deadline {
+            tracing::warn!(connections = open, sent_away, "cutting what has not ended");
+            return;
+        }
+        if now >= next_line {
+            tracing::info!(connections = open, sent_away, "leaving");
+            next_line += PROGRESS;
+        }
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// A configuration without what a reload puts in force, to be compared
+fn settled(config: &Config, encrypted: bool) -> String {
+    let (mut config, defaults) = (config.clone(), Config::default());
+    config.auth = defaults.auth;
+    if encrypted {
+        config.tls = defaults.tls;
+    }
+    config.server.allowed_hosts = defaults.server.allowed_hosts;
+    config.server.allowed_origins = defaults.server.allowed_origins;
+    format!("{config:?}")
+}
+
+/// Keeps the hub's time: retention by age, grants that run out; and looks after files that may change
 fn tick(app: &App) {
+    let interval = app.config.auth.reread_interval;
+    let mut look = Instant::now() + interval;
     while app.leaving.phase() < Phase::Gone {
         let now = app.clock.now();
         app.hub.handle_tick(now);
+        if Instant::now() >= look {
+            look = Instant::now() + interval;
+            if let Some(tls) = &app.tls {
+                match tls.reread_changed() {
+                    Ok(true) => tracing::info!("the certificate has changed and was read again"),
+                    Ok(false) => {}
+                    Err(error) => {
+                        tracing::error!(%error, "the certificate has changed and cannot be used; the old one stays");
+                    }
+                }
+            }
+            match app.authority.reread_changed() {
+                Ok(true) => tracing::info!("key files have changed and were read again"),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::error!(%error, "key files have changed and cannot be used; the keys stay as they were");
+                }
+            }
+        }
         let due = app.hub.poll_timeout().unwrap_or(Timestamp(u64::MAX));
         std::thread::park_timeout(due.since(now).clamp(Duration::from_millis(1), MAX_TICK));
     }

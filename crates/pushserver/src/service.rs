@@ -12,8 +12,8 @@ use http::{Request, Response};
 use pushcore::{Hub, Timestamp};
 
 use crate::answer::{Answer, Carrier, answer};
-use crate::app::App;
-use crate::auth::{AuthError, Authorizer};
+use crate::app::{App, StartError};
+use crate::auth::Authorizer;
 use crate::config::Config;
 use crate::leaving::Phase;
 use crate::peer::Peer;
@@ -56,11 +56,17 @@ impl PushService {
     /// Sets up the hub and what surrounds it; to be called on a tokio runtime, where a task keeps the hub's time
     ///
     /// `authorizer` decides who may do what; without one the configuration does. Settings about listening, shards
-    /// and TLS are the surrounding program's own and not looked at.
+    /// TLS and the snapshot are the surrounding program's own and not looked at.
     ///
     /// # Errors
     /// When a key file cannot be read, or a host or origin of the configuration is none.
-    pub fn new(config: Config, authorizer: Option<Arc<dyn Authorizer>>) -> Result<Self, AuthError> {
+    pub fn new(
+        config: Config,
+        authorizer: Option<Arc<dyn Authorizer>>,
+    ) -> Result<Self, StartError> {
+        let mut config = config;
+        config.log.snapshot = None;
+        config.tls = Config::default().tls;
         let app = App::new(config, authorizer)?;
         tokio::spawn(tick(Arc::downgrade(&app)));
         Ok(Self { app })

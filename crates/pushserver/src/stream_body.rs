@@ -5,6 +5,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Frame;
@@ -22,7 +23,7 @@ pub(crate) struct StreamBody {
     app: Arc<App>,
     door: Door,
     sleep: Pin<Box<Sleep>>,
-    leaving: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    sent_away: Option<Pin<Box<dyn Future<Output = Duration> + Send>>>,
     ended: bool,
 }
 
@@ -32,7 +33,7 @@ impl StreamBody {
         Self {
             app: Arc::clone(app),
             sleep: Box::pin(tokio::time::sleep_until(deadline.into())),
-            leaving: Some(Box::pin(app.leaving.started())),
+            sent_away: Some(Box::pin(app.sent_away())),
             door,
             ended: false,
         }
@@ -64,11 +65,11 @@ impl http_body::Body for StreamBody {
             return Poll::Ready(None);
         }
         let now = this.app.clock.now();
-        if let Some(leaving) = &mut this.leaving
-            && leaving.as_mut().poll(cx).is_ready()
+        if let Some(sent_away) = &mut this.sent_away
+            && let Poll::Ready(returns) = sent_away.as_mut().poll(cx)
         {
-            this.leaving = None;
-            this.door.handle_leave(this.app.time_to_return(), now);
+            this.sent_away = None;
+            this.door.handle_leave(returns, now);
         }
         this.handle_time(cx, now);
         match this.door.poll_output(cx, &this.app, now) {

@@ -37,7 +37,7 @@ where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let mut io = io;
-    let mut leaving = pin!(app.leaving.started());
+    let mut sent_away = pin!(app.sent_away());
     let mut sleep = pin!(tokio::time::sleep_until(Instant::now()));
     let mut left = false;
     let mut unsent = Bytes::new();
@@ -45,9 +45,9 @@ where
     let mut buffer = vec![0; READ_BUFFER_BYTES];
     std::future::poll_fn(|cx| {
         let now = app.clock.now();
-        if !left && leaving.as_mut().poll(cx).is_ready() {
+        if !left && let Poll::Ready(returns) = sent_away.as_mut().poll(cx) {
             left = true;
-            door.handle_leave(app.time_to_return(), now);
+            door.handle_leave(returns, now);
         }
         while door.wants_input(app) {
             match poll_read(&mut io, cx, &mut buffer) {

@@ -10,7 +10,9 @@ use ws_codec::handshake::{Deflate, DeflateConfig, Opening, Rejection, Via};
 
 use crate::app::App;
 use crate::close_codes::Closing;
+use crate::connections::Listed;
 use crate::follow::{Reading, subscribe_problem};
+use crate::metrics::Transport;
 use crate::stream_start::StreamStart;
 use crate::transport::Door;
 use crate::transport::closed::ClosedSocket;
@@ -84,6 +86,15 @@ impl Handshake {
         })
     }
 
+    /// Which of the doors it asks for
+    pub(crate) fn transport(&self) -> Transport {
+        if self.speaks_push {
+            Transport::Push
+        } else {
+            Transport::Plain
+        }
+    }
+
     /// Opens the door that the subprotocol asks for
     ///
     /// `reading` is what the URL names; without a subprotocol that must be one exact topic.
@@ -92,6 +103,7 @@ impl Handshake {
         app: &Arc<App>,
         reading: Option<Reading>,
         grant: Arc<Grant>,
+        mut listed: Listed,
     ) -> Result<StreamStart, Problem> {
         let now = app.clock.now();
         let topic = match reading.as_ref().map(|reading| &reading.patterns[..]) {
@@ -103,6 +115,7 @@ impl Handshake {
                 "a WebSocket without a subprotocol is for one exact topic; offer `Sec-WebSocket-Protocol: push.v1` for several",
             ));
         }
+        let resuming = reading.as_ref().is_some_and(Reading::is_resuming);
         let options = match reading {
             Some(reading) => reading.into_options(&grant),
             None => SubscribeOptions {
@@ -115,10 +128,12 @@ impl Handshake {
             .hub
             .subscribe(options, now)
             .map_err(|error| subscribe_problem(&error))?;
+        listed.begins(subscription.id(), resuming);
         let door = match topic {
             Some(topic) if !self.speaks_push => Door::Plain(Box::new(PlainSocket::new(
                 app,
                 subscription,
+                listed,
                 topic,
                 grant,
                 self.deflate,
@@ -127,6 +142,7 @@ impl Handshake {
             _ => Door::Push(Box::new(PushSocket::new(
                 app,
                 subscription,
+                listed,
                 grant,
                 self.deflate,
                 now,

@@ -1,14 +1,16 @@
 //! New connections of a shard.
 
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::Shard;
 use super::driver;
 use super::sock::Sock;
+use crate::admission::Place;
 
 /// How long accepting rests when the process has run out of descriptors or memory for sockets
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
@@ -28,7 +30,7 @@ pub(super) async fn accept(shard: Rc<Shard>, listener: TcpListener) {
                         tracing::debug!(%error, "a connection was gone before it was set up");
                         continue;
                     }
-                    tokio::task::spawn_local(driver::drive(Rc::clone(&shard), Sock::Tcp(tcp), peer, place));
+                    tokio::task::spawn_local(serve(Rc::clone(&shard), tcp, peer, place));
                 }
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
@@ -38,6 +40,23 @@ pub(super) async fn accept(shard: Rc<Shard>, listener: TcpListener) {
             },
             () = shard.app.leaving.started() => return,
         }
+    }
+}
+
+/// Serves one connection, once it is encrypted if it is to be
+async fn serve(shard: Rc<Shard>, tcp: TcpStream, peer: SocketAddr, place: Place) {
+    let Some(tls) = &shard.app.tls else {
+        return driver::drive(shard, Sock::Tcp(tcp), peer, place).await;
+    };
+    // A handshake is to be as quick as a request head is.
+    let limit = shard.app.config.http.head_timeout;
+    match tokio::time::timeout(limit, tls.acceptor().accept(tcp)).await {
+        Ok(Ok(tls)) => driver::drive(shard, Sock::Tls(Box::new(tls)), peer, place).await,
+        Ok(Err(error)) => {
+            shard.app.metrics.refused("tls-handshake");
+            tracing::debug!(%error, "a TLS handshake failed");
+        }
+        Err(_) => shard.app.metrics.refused("tls-timeout"),
     }
 }
 

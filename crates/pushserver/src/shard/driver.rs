@@ -121,6 +121,7 @@ pub(super) async fn drive(shard: Rc<Shard>, sock: Sock, addr: SocketAddr, place:
                 );
             }
         }
+        End::Http2 if !shard.app.config.http2.enabled => shard.app.metrics.refused("http2"),
         End::Http2 => {
             let parts = conn.into_parts();
             drive_http2(shard.clone(), parts.io.into_sock(), parts.read_buf, peer).await;

@@ -1,7 +1,8 @@
 //! A connection that has become a stream.
 
+use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -10,7 +11,7 @@ use pushcore::Timestamp;
 use super::sock::Sock;
 use super::timers::Scheduled;
 use crate::admission::Place;
-use crate::app::App;
+use crate::app::{App, Farewell};
 use crate::transport::{Door, Output};
 
 /// One stream of a shard: a socket, a door, and what did not fit into the socket
@@ -27,6 +28,8 @@ pub(super) struct Entry {
     blocked_since: Option<Timestamp>,
     early: Option<Box<Bytes>>,
     stage: Stage,
+    /// When the stream is sent away, and when its client is to come back after that
+    farewell: Option<(Timestamp, Duration)>,
     pub(super) scheduled: Scheduled,
     _place: Place,
 }
@@ -80,6 +83,7 @@ impl Entry {
             blocked_since: None,
             early: (!early.is_empty()).then(|| Box::new(early)),
             stage: Stage::Streaming,
+            farewell: None,
             scheduled: Scheduled::default(),
             _place: place,
         }
@@ -91,6 +95,10 @@ impl Entry {
             return until;
         }
         let door = self.door.deadline();
+        let door = match self.farewell {
+            Some((at, _)) => door.min(at),
+            None => door,
+        };
         match self.blocked_since {
             Some(since) => door.min(since.saturating_add(app.config.stream.write_deadline)),
             None => door,
@@ -121,6 +129,12 @@ impl Entry {
         if let Stage::Lingering { until } = self.stage {
             return if now >= until { Turn::Over } else { Turn::Idle };
         }
+        if let Some((at, returns)) = self.farewell
+            && now >= at
+        {
+            self.farewell = None;
+            self.door.handle_leave(returns, now);
+        }
         self.door.handle_time(now);
         let was_paused = !self.door.wants_input(app);
         match self.send(cx, app, now) {
@@ -133,8 +147,9 @@ impl Entry {
         if again { Turn::Again } else { Turn::Idle }
     }
 
-    pub(super) fn handle_leave(&mut self, delay: Duration, now: Timestamp) {
-        self.door.handle_leave(delay, now);
+    /// The server leaves: from its next visit on, the stream knows when it ends
+    pub(super) fn handle_leave(&mut self, farewell: Farewell, now: Timestamp) {
+        self.farewell = Some((now.saturating_add(farewell.stays), farewell.returns));
     }
 
     fn receive(
@@ -172,29 +187,42 @@ impl Entry {
         Received::Some
     }
 
+    /// Puts on the socket all that is committed; says how much that was
+    fn push_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut total = 0;
+        loop {
+            ready!(self.sock.poll_flush_now(cx))?;
+            if self.unsent.is_empty() {
+                return Poll::Ready(Ok(total));
+            }
+            let n = ready!(self.sock.poll_write_now(cx, &self.unsent))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.blocked_since = None;
+            self.unsent.advance(n);
+            total += n;
+        }
+    }
+
     fn send(&mut self, cx: &mut Context<'_>, app: &Arc<App>, now: Timestamp) -> Sent {
         let mut sent = 0;
         let mut drained = false;
         loop {
-            while !self.unsent.is_empty() {
-                match self.sock.poll_write_now(cx, &self.unsent) {
-                    Poll::Ready(Ok(n)) if n > 0 => {
-                        sent += n;
-                        self.blocked_since = None;
-                        self.unsent.advance(n);
+            match self.push_out(cx) {
+                Poll::Ready(Ok(n)) => sent += n,
+                Poll::Ready(Err(_)) => return Sent::End,
+                Poll::Pending => {
+                    let since = *self.blocked_since.get_or_insert(now);
+                    let deadline: Duration = app.config.stream.write_deadline;
+                    if now >= since.saturating_add(deadline) {
+                        app.metrics.closed("write-deadline");
+                        return Sent::End;
                     }
-                    Poll::Ready(_) => return Sent::End,
-                    Poll::Pending => {
-                        let since = *self.blocked_since.get_or_insert(now);
-                        let deadline: Duration = app.config.stream.write_deadline;
-                        if now >= since.saturating_add(deadline) {
-                            app.metrics.closed("write-deadline");
-                            return Sent::End;
-                        }
-                        return Sent::All;
-                    }
+                    return Sent::All;
                 }
             }
+            self.blocked_since = None;
             self.unsent = Bytes::new();
             if matches!(self.stage, Stage::Finishing) {
                 if let Poll::Ready(Err(_)) = self.sock.poll_shutdown_write(cx) {

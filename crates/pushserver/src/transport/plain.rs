@@ -15,6 +15,7 @@ use super::Output;
 use super::socket::Socket;
 use crate::app::App;
 use crate::close_codes::Closing;
+use crate::connections::Listed;
 use crate::encode::{self, Form};
 
 /// A WebSocket that follows one topic and may publish to it
@@ -24,6 +25,7 @@ pub(crate) struct PlainSocket {
     socket: Socket,
     form: Form,
     subscription: Subscription,
+    listed: Listed,
     topic: Topic,
     grant: Arc<Grant>,
     /// What the client published and the store has not answered yet; nothing more is read meanwhile
@@ -34,6 +36,7 @@ impl PlainSocket {
     pub(crate) fn new(
         app: &Arc<App>,
         subscription: Subscription,
+        listed: Listed,
         topic: Topic,
         grant: Arc<Grant>,
         agreed: Option<Deflate>,
@@ -48,6 +51,7 @@ impl PlainSocket {
             },
             socket,
             subscription,
+            listed,
             topic,
             grant,
             publishing: None,
@@ -72,14 +76,14 @@ impl PlainSocket {
                 bytes: app.config.stream.send_buffer_bytes,
                 ..Budget::default()
             };
-            match ready!(self.subscription.poll(cx, now, budget)) {
+            let polled = self.subscription.poll(cx, now, budget);
+            self.listed.note(app, &polled, now);
+            match ready!(polled) {
                 Delivery::Batch(batch) => {
-                    app.metrics.delivered(&batch, now);
                     let bytes = encode::batch(app, &batch, self.form);
                     return Poll::Ready(Output::of(bytes, &self.subscription));
                 }
                 Delivery::Gap(gap) => {
-                    app.metrics.gap(gap.reason);
                     let reason = format!("events were lost ({})", gap.reason.as_str());
                     self.close(app, Closing::Gap, &reason, now);
                 }
@@ -186,6 +190,7 @@ impl PlainSocket {
     }
 
     pub(crate) fn handle_leave(&mut self, delay: Duration, now: Timestamp) {
+        self.listed.sent_away();
         self.socket.close(restart_frame(delay), now);
     }
 

@@ -17,6 +17,7 @@ use super::plain::restart_frame;
 use super::socket::Socket;
 use crate::app::App;
 use crate::close_codes::Closing;
+use crate::connections::Listed;
 use crate::encode::{self, Form, GapObject};
 use crate::publish::{
     Entry, Results, publish_entries, publish_problem, receipt_object, result_object,
@@ -27,6 +28,7 @@ pub(crate) struct PushSocket {
     socket: Socket,
     form: Form,
     subscription: Subscription,
+    listed: Listed,
     grant: Arc<Grant>,
     /// Publishes the store has not answered yet; nothing more is read meanwhile
     publishing: Option<Run>,
@@ -39,12 +41,16 @@ impl PushSocket {
     pub(crate) fn new(
         app: &Arc<App>,
         subscription: Subscription,
+        listed: Listed,
         grant: Arc<Grant>,
         agreed: Option<Deflate>,
         now: Timestamp,
     ) -> Self {
         let mut socket = Socket::new(app, agreed, now);
-        socket.say(&json!({ "state": { "at": subscription.position().to_string() } }).to_string());
+        let state = json!({ "state": {
+            "at": subscription.position().to_string(), "connection": listed.id().to_string(),
+        } });
+        socket.say(&state.to_string());
         Self {
             form: if socket.takes_deflated() {
                 Form::WsPushDeflated
@@ -53,6 +59,7 @@ impl PushSocket {
             },
             socket,
             subscription,
+            listed,
             grant,
             publishing: None,
             waiting: VecDeque::new(),
@@ -77,9 +84,10 @@ impl PushSocket {
                 bytes: app.config.stream.send_buffer_bytes,
                 ..Budget::default()
             };
-            match ready!(self.subscription.poll(cx, now, budget)) {
+            let polled = self.subscription.poll(cx, now, budget);
+            self.listed.note(app, &polled, now);
+            match ready!(polled) {
                 Delivery::Batch(batch) => {
-                    app.metrics.delivered(&batch, now);
                     let bytes = encode::batch(app, &batch, self.form);
                     return Poll::Ready(Output::of(bytes, &self.subscription));
                 }
@@ -91,10 +99,7 @@ impl PushSocket {
     /// Says what is not an event
     fn tell(&mut self, app: &Arc<App>, delivery: Delivery, now: Timestamp) {
         let message = match delivery {
-            Delivery::Gap(gap) => {
-                app.metrics.gap(gap.reason);
-                json!({ "gap": GapObject::new(&gap) })
-            }
+            Delivery::Gap(gap) => json!({ "gap": GapObject::new(&gap) }),
             Delivery::End(end) => json!({ "end": {
                 "match": end.pattern.as_str(), "reason": end.reason.as_str(), "at": end.at.to_string(),
             }}),
@@ -208,6 +213,7 @@ impl PushSocket {
     pub(crate) fn handle_leave(&mut self, delay: Duration, now: Timestamp) {
         self.socket
             .say(&json!({ "reconnect": { "after_ms": delay.as_millis() as u64 } }).to_string());
+        self.listed.sent_away();
         self.socket.close(restart_frame(delay), now);
     }
 

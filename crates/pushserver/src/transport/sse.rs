@@ -11,6 +11,7 @@ use sse_codec::HEARTBEAT;
 
 use super::Output;
 use crate::app::App;
+use crate::connections::Listed;
 use crate::encode::{self, Form, GapObject};
 
 /// One event stream
@@ -19,6 +20,7 @@ use crate::encode::{self, Form, GapObject};
 /// so headers flush at once, and a client that never gets an event still owns a position.
 pub(crate) struct EventStream {
     subscription: Subscription,
+    listed: Listed,
     form: Form,
     next: Next,
     /// The server leaves, and the client is to come back after this time
@@ -59,6 +61,7 @@ impl EventStream {
     pub(crate) fn new(
         app: &Arc<App>,
         subscription: Subscription,
+        listed: Listed,
         data: DataForm,
         framing: Framing,
         now: Timestamp,
@@ -79,10 +82,11 @@ impl EventStream {
         opening.extend(encode::sse_control(
             "push.state",
             Some(&at),
-            &json!({ "at": at }),
+            &json!({ "at": at, "connection": listed.id().to_string() }),
         ));
         Self {
             subscription,
+            listed,
             form,
             next: Next::Opening(encode::framed(form, &opening)),
             leave: None,
@@ -129,15 +133,13 @@ impl EventStream {
             bytes: app.config.stream.send_buffer_bytes,
             ..Budget::default()
         };
-        Poll::Ready(match ready!(self.subscription.poll(cx, now, budget)) {
+        let polled = self.subscription.poll(cx, now, budget);
+        self.listed.note(app, &polled, now);
+        Poll::Ready(match ready!(polled) {
             Delivery::Batch(batch) => {
-                app.metrics.delivered(&batch, now);
                 Output::of(encode::batch(app, &batch, self.form), &self.subscription)
             }
-            Delivery::Gap(gap) => {
-                app.metrics.gap(gap.reason);
-                self.control("push.gap", None, &GapObject::new(&gap))
-            }
+            Delivery::Gap(gap) => self.control("push.gap", None, &GapObject::new(&gap)),
             Delivery::End(end) => self.end(&end),
             Delivery::Expiring { at } => {
                 self.control("push.expiring", None, &json!({ "at": at.0 }))
@@ -210,6 +212,7 @@ impl EventStream {
     }
 
     pub(crate) fn handle_leave(&mut self, delay: Duration) {
+        self.listed.sent_away();
         self.leave.get_or_insert(delay);
     }
 
