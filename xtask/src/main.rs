@@ -9,6 +9,7 @@ use clap::Parser;
 mod bench;
 mod conformance;
 mod fuzz;
+mod stall;
 mod test;
 mod tidy;
 mod tools;
@@ -26,6 +27,8 @@ enum Command {
     Conformance(conformance::Args),
     /// Run a fuzz target of one of the crates under libFuzzer
     Fuzz(fuzz::Args),
+    /// Stop one of a hundred readers under load, and see that nobody else notices
+    Stall(stall::Args),
     /// Run everything that must be true of a change
     Test(test::Args),
     /// Check what the compiler cannot see: dependency edges, layout, links, sizes
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Stall(args) => stall::run(&args),
         Command::Test(args) => return test::run(&args),
         Command::Tidy => tidy::run(),
     };
