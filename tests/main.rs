@@ -11,10 +11,13 @@
 
 mod access;
 mod bad_input;
+mod encrypted;
 mod ending;
 mod event_stream;
 mod leaving;
+mod operating;
 mod polling;
+mod proxies;
 mod publishing;
 mod quickstart;
 mod replay;
