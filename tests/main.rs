@@ -18,6 +18,7 @@ mod polling;
 mod protocol;
 mod publishing;
 mod quickstart;
+mod randomised;
 mod replay;
 mod stopped_reader;
 mod support;
