@@ -14,6 +14,7 @@ mod bad_input;
 mod ending;
 mod event_stream;
 mod leaving;
+mod pages;
 mod polling;
 mod protocol;
 mod publishing;
