@@ -22,6 +22,7 @@ mod protocol;
 mod proxies;
 mod publishing;
 mod quickstart;
+mod randomised;
 mod replay;
 mod stopped_reader;
 mod support;
