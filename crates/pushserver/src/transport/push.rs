@@ -11,25 +11,30 @@ use serde_json::{Map, Value, json};
 use ws_codec::Message;
 use ws_codec::handshake::Deflate;
 
-use super::Output;
 use super::command::{Command, Envelope, Failure, presence_message};
 use super::plain::restart_frame;
 use super::socket::Socket;
+use super::{BLOCKED_BYTES, Output};
 use crate::app::App;
 use crate::close_codes::Closing;
 use crate::connections::Listed;
 use crate::encode::{self, Form, GapObject};
 use crate::publish::{
-    Entry, Results, publish_entries, publish_problem, receipt_object, result_object,
+    Entry, Results, publish_entries, publish_problem, result_object, write_receipt,
 };
+use crate::rates::{self, Allowance};
+use crate::web::problem::Problem;
 
 /// A connection that subscribes, publishes and asks by commands
 pub(crate) struct PushSocket {
     socket: Socket,
     form: Form,
     subscription: Subscription,
+    budget: Budget,
     listed: Listed,
     grant: Arc<Grant>,
+    /// Commands it may still say
+    commands: Option<Allowance>,
     /// Publishes the store has not answered yet; nothing more is read meanwhile
     publishing: Option<Run>,
     /// Commands of the last read that wait for that answer
@@ -59,8 +64,10 @@ impl PushSocket {
             },
             socket,
             subscription,
+            budget: super::budget(app),
             listed,
             grant,
+            commands: None,
             publishing: None,
             waiting: VecDeque::new(),
         }
@@ -80,10 +87,7 @@ impl PushSocket {
             if !self.socket.may_send() {
                 return Poll::Pending;
             }
-            let budget = Budget {
-                bytes: app.config.stream.send_buffer_bytes,
-                ..Budget::default()
-            };
+            let budget = self.budget;
             let polled = self.subscription.poll(cx, now, budget);
             self.listed.note(app, &polled, now);
             match ready!(polled) {
@@ -162,6 +166,12 @@ impl PushSocket {
                     continue;
                 }
             };
+            if let Err(problem) = self.spend(app, &envelope.command, now) {
+                app.metrics.refused(problem.kind());
+                self.publish(app, std::mem::take(&mut run));
+                reply(&mut self.socket, envelope.reference, Err(problem.into()));
+                continue;
+            }
             let result = match envelope.command {
                 Command::Publish(inputs) => match inputs.into_entries(&self.grant, now) {
                     Ok(entries) => {
@@ -178,6 +188,27 @@ impl PushSocket {
             reply(&mut self.socket, envelope.reference, result);
         }
         self.publish(app, run);
+    }
+
+    /// Takes a command from what the connection may say, and its events from what its subject may publish
+    fn spend(&mut self, app: &Arc<App>, command: &Command, now: Timestamp) -> Result<(), Problem> {
+        if app.publish_rates.is_open() {
+            return Ok(());
+        }
+        if let Some(per_second) = app.config.rates.connection_commands_per_second {
+            let allowance = self
+                .commands
+                .get_or_insert_with(|| Allowance::full(per_second, now));
+            allowance.take(per_second, 1, now).map_err(|wait| {
+                let setting = "rates.connection_commands_per_second";
+                rates::too_many("too-many-commands", setting, wait)
+            })?;
+        }
+        let Command::Publish(inputs) = command else {
+            return Ok(());
+        };
+        let (subject, address) = (self.grant.subject.as_deref(), self.listed.address());
+        app.publish_rates.admit(subject, address, inputs.len(), now)
     }
 
     fn obey(&mut self, app: &Arc<App>, command: Command, now: Timestamp) -> Result<Value, Failure> {
@@ -208,6 +239,11 @@ impl PushSocket {
 
     pub(crate) fn handle_time(&mut self, now: Timestamp) {
         self.socket.handle_time(now);
+    }
+
+    /// The client takes less than it is sent: what waits for it is to be small
+    pub(crate) fn handle_blocked(&mut self) {
+        self.budget.bytes = self.budget.bytes.min(BLOCKED_BYTES);
     }
 
     pub(crate) fn handle_leave(&mut self, delay: Duration, now: Timestamp) {
@@ -262,19 +298,28 @@ impl Run {
     fn answer(self, socket: &mut Socket, results: Results) {
         let mut results = results.into_iter();
         for (reference, count) in self.commands {
-            let mut answers: Vec<_> = results.by_ref().take(count).collect();
+            if count == 1 {
+                match (results.next(), reference) {
+                    (Some(Ok(_)), None) | (None, _) => {}
+                    (Some(Ok(receipt)), Some(reference)) => {
+                        let mut answer = format!("{{\"ref\":{reference},\"result\":");
+                        write_receipt(&receipt, &mut answer);
+                        answer.push('}');
+                        socket.say(&answer);
+                    }
+                    (Some(Err(error)), reference) => {
+                        reply(socket, reference, Err(publish_problem(&error).into()));
+                    }
+                }
+                continue;
+            }
+            let answers: Vec<_> = results.by_ref().take(count).collect();
             let failed = answers.iter().any(Result::is_err);
             if reference.is_none() && !failed {
                 continue;
             }
-            let result = match (answers.len(), answers.pop()) {
-                (1, Some(Ok(receipt))) => Ok(receipt_object(&receipt)),
-                (1, Some(Err(error))) => Err(publish_problem(&error).into()),
-                (_, last) => Ok(
-                    json!({ "results": answers.iter().chain(&last).map(result_object).collect::<Vec<_>>() }),
-                ),
-            };
-            reply(socket, reference, result);
+            let results: Vec<_> = answers.iter().map(result_object).collect();
+            reply(socket, reference, Ok(json!({ "results": results })));
         }
     }
 }

@@ -9,7 +9,7 @@ use pushcore::{Budget, CloseReason, Delivery, End, Subscription, Timestamp};
 use serde_json::json;
 use sse_codec::HEARTBEAT;
 
-use super::Output;
+use super::{BLOCKED_BYTES, Output};
 use crate::app::App;
 use crate::connections::Listed;
 use crate::encode::{self, Form, GapObject};
@@ -20,6 +20,7 @@ use crate::encode::{self, Form, GapObject};
 /// so headers flush at once, and a client that never gets an event still owns a position.
 pub(crate) struct EventStream {
     subscription: Subscription,
+    budget: Budget,
     listed: Listed,
     form: Form,
     next: Next,
@@ -86,6 +87,7 @@ impl EventStream {
         ));
         Self {
             subscription,
+            budget: super::budget(app),
             listed,
             form,
             next: Next::Opening(encode::framed(form, &opening)),
@@ -129,10 +131,7 @@ impl EventStream {
         app: &Arc<App>,
         now: Timestamp,
     ) -> Poll<Output> {
-        let budget = Budget {
-            bytes: app.config.stream.send_buffer_bytes,
-            ..Budget::default()
-        };
+        let budget = self.budget;
         let polled = self.subscription.poll(cx, now, budget);
         self.listed.note(app, &polled, now);
         Poll::Ready(match ready!(polled) {
@@ -209,6 +208,11 @@ impl EventStream {
         if matches!(self.next, Next::Events) && now >= self.heartbeat_due {
             self.next = Next::Heartbeat;
         }
+    }
+
+    /// The client takes less than it is sent: what waits for it is to be small
+    pub(crate) fn handle_blocked(&mut self) {
+        self.budget.bytes = self.budget.bytes.min(BLOCKED_BYTES);
     }
 
     pub(crate) fn handle_leave(&mut self, delay: Duration) {
