@@ -11,14 +11,18 @@
 
 mod access;
 mod bad_input;
+mod encrypted;
 mod ending;
 mod event_stream;
 mod leaving;
+mod operating;
 mod pages;
 mod polling;
 mod protocol;
+mod proxies;
 mod publishing;
 mod quickstart;
+mod randomised;
 mod replay;
 mod stopped_reader;
 mod support;

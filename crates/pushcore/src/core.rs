@@ -94,11 +94,13 @@ impl Core {
             }
             return Ok(receipt(seen.position, true));
         }
-        let known = self.log.topic(&event.topic);
-        if known.is_some_and(|id| self.log.topics[id as usize].ended.is_some()) {
-            return Err(PublishError::Ended);
-        }
-        let topic = self.log.topic_or_new(&event.topic);
+        let topic = match self.log.topic(&event.topic) {
+            Some(topic) if self.log.topics[topic as usize].ended.is_some() => {
+                return Err(PublishError::Ended);
+            }
+            Some(topic) => topic,
+            None => self.log.topic_or_new(&event.topic),
+        };
         let (end, content) = (event.end, Content::from(event));
         let position = self.append(topic, content, Record::Event, now);
         if end {

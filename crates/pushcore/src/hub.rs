@@ -1,5 +1,6 @@
 //! The front door: publish, subscribe, revoke.
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -291,11 +292,14 @@ impl Hub {
 
     /// Does `work` under the lock and calls the wakers it collected when the lock is released.
     fn waking<T>(&self, work: impl FnOnce(&mut Core, &mut Wakers) -> T) -> T {
-        let mut wakers = Wakers::new();
+        // The list is kept for its memory: waking somebody allocates nothing.
+        let mut wakers = WAKERS.take();
         let result = work(&mut self.lock(), &mut wakers);
-        for waker in wakers {
+        for waker in wakers.drain(..) {
             waker.wake();
         }
+        wakers.shrink_to(MAX_KEPT_WAKERS);
+        WAKERS.set(wakers);
         result
     }
 
@@ -303,6 +307,13 @@ impl Hub {
         self.0.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+thread_local! {
+    static WAKERS: Cell<Wakers> = const { Cell::new(Wakers::new()) };
+}
+
+/// 16 bytes each
+const MAX_KEPT_WAKERS: usize = 16_384;
 
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -181,6 +181,11 @@ impl Listed {
         self.connection.id
     }
 
+    /// What limits by address count the client as
+    pub(crate) fn address(&self) -> IpAddr {
+        self.connection.address
+    }
+
     /// The stream reads by this subscription; `resuming` if the client came with a position
     pub(crate) fn begins(&mut self, subscription: SubscriptionId, resuming: bool) {
         // A stream has one subscription, so this is set once.
