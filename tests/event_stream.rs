@@ -78,7 +78,7 @@ fn a_person_gets_a_page() {
             .unwrap()
             .starts_with("text/html")
     );
-    assert!(reply.text().contains("EventSource"), "{}", reply.text());
+    assert!(reply.text().contains("/push.js"), "{}", reply.text());
 }
 
 #[test]

@@ -67,6 +67,23 @@ fn a_reader_that_reads_nothing_does_not_keep_it_from_ending() {
     drop(stream);
 }
 
+#[test]
+fn a_snapshot_keeps_every_position_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = folder.path().join("log");
+    let mut server = Server::with(&[&format!("log.snapshot={}", snapshot.display())]);
+    let mut stream = EventStream::follow(&server, "/topics/a");
+    server.publish("a", "1");
+    let seen = stream.next_event().id.unwrap();
+    server.publish("a", "2");
+    server.restart();
+    let mut stream = EventStream::resume(&server, "/topics/a", &seen);
+    server.publish("a", "3");
+    let next: Vec<_> = (0..2).map(|_| stream.next_block().unwrap()).collect();
+    assert_eq!(next[0].data.as_deref(), Some("2"), "no gap: {next:?}");
+    assert_eq!(next[1].data.as_deref(), Some("3"), "no gap: {next:?}");
+}
+
 /// Clients that reconnect by themselves, with the server killed under them: they are told, and go on.
 #[track_caller]
 fn goes_on_after_a_crash(client: Foreign) {

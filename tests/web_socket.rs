@@ -107,6 +107,20 @@ fn subscribe_after_a_position_replays_from_there() {
 }
 
 #[test]
+fn patterns_subscribed_together_start_together() {
+    let server = Server::start();
+    let start = server.publish("quiet", "before");
+    server.publish("busy", "1");
+    server.publish("busier/x", "2");
+    let mut socket = WebSocket::push(&server, "/topics");
+    let patterns = json!({"match": ["quiet", "busy", "busier/*"], "after": start});
+    let answer = socket.command("subscribe", &patterns);
+    assert_eq!(result(&answer)["at"], start.as_str());
+    server.publish("quiet", "3");
+    assert_eq!(socket.next_data(3), ["1", "2", "3"]);
+}
+
+#[test]
 fn what_is_unsubscribed_is_sent_no_more() {
     let server = Server::start();
     let mut socket = WebSocket::push(&server, "/topics");

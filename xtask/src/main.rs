@@ -9,6 +9,7 @@ use clap::Parser;
 mod bench;
 mod conformance;
 mod fuzz;
+mod simulate;
 mod stall;
 mod test;
 mod tidy;
@@ -33,6 +34,8 @@ enum Command {
     Test(test::Args),
     /// Check what the compiler cannot see: dependency edges, layout, links, sizes
     Tidy,
+    /// Run pushcore's seeded worlds, from any seed and as many as you like
+    Simulate(simulate::Args),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Command::Conformance(args) => conformance::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Stall(args) => stall::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Test(args) => return test::run(&args),
         Command::Tidy => tidy::run(),
     };

@@ -161,8 +161,7 @@ impl Subscribe {
                 format!("the grant does not cover reading `{refused}`"),
             ));
         }
-        let mut start =
-            follow::start_of(self.after.as_deref(), self.last, self.since.as_deref(), now)?;
+        let start = follow::start_of(self.after.as_deref(), self.last, self.since.as_deref(), now)?;
         if start.is_some() && !held.is_empty() {
             return Err(Failure::new(
                 "cursor-set",
@@ -172,12 +171,10 @@ impl Subscribe {
                 ),
             ));
         }
-        for pattern in patterns {
-            subscription
-                .add(pattern, start.take(), now)
-                .map_err(|error| Failure::new("forbidden", error.to_string()))?;
-        }
-        Ok(json!({ "at": subscription.position().to_string() }))
+        let at = subscription
+            .add_all(patterns, start, now)
+            .map_err(|error| Failure::new("forbidden", error.to_string()))?;
+        Ok(json!({ "at": at.to_string() }))
     }
 }
 
