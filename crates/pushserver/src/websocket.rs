@@ -128,7 +128,7 @@ impl Handshake {
             .hub
             .subscribe(options, now)
             .map_err(|error| subscribe_problem(&error))?;
-        listed.begins(subscription.id(), resuming);
+        listed.begins(app, subscription.id(), resuming);
         let door = match topic {
             Some(topic) if !self.speaks_push => Door::Plain(Box::new(PlainSocket::new(
                 app,
