@@ -18,7 +18,9 @@ use crate::page;
 use crate::pages;
 use crate::peer::Peer;
 use crate::publish;
+use crate::revocations;
 use crate::stream_start::StreamStart;
+use crate::tickets;
 use crate::topic_admin;
 use crate::transport::sse::Framing;
 use crate::web::accept::{self, Form};
@@ -127,6 +129,14 @@ where
         Route::Index => only_get(method, pages::html(pages::INDEX))?,
         Route::Console => only_get(method, pages::html(pages::CONSOLE))?,
         Route::PushJs => only_get(method, pages::script(pages::PUSH_JS))?,
+        Route::Tickets => match *method {
+            Method::POST => tickets::issue(app, parts, body, &*grant().await?).await?,
+            _ => return Err(Problem::method_not_allowed(method, "POST, OPTIONS")),
+        },
+        Route::Admin("revocations") => match *method {
+            Method::POST => revocations::revoke(app, parts, body, &*grant().await?).await?,
+            _ => return Err(Problem::method_not_allowed(method, "POST, OPTIONS")),
+        },
         Route::Admin(what) => admin::answer(app, what, parts, &*grant().await?)?,
         Route::Metrics => {
             let grant = grant().await;

@@ -23,12 +23,16 @@ mod page;
 mod pages;
 mod peer;
 mod publish;
+mod revocations;
+#[cfg(test)]
+mod scenarios;
 mod server;
 mod service;
 mod shard;
 mod snapshot;
 mod stream_body;
 mod stream_start;
+mod tickets;
 mod tls;
 mod topic_admin;
 mod transport;

@@ -71,6 +71,15 @@ impl Problem {
         )
     }
 
+    pub(crate) fn bad_body(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "bad-body",
+            "The body is not what this path takes",
+            detail,
+        )
+    }
+
     pub(crate) fn bad_handshake(detail: impl Into<String>) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
