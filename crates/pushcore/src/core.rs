@@ -307,6 +307,48 @@ impl Core {
         Ok(at)
     }
 
+    /// Adds patterns that all join at one place; says where.
+    pub(crate) fn add_all(
+        &mut self,
+        id: u32,
+        patterns: Vec<Pattern>,
+        start: Option<Start>,
+        now: Timestamp,
+    ) -> Result<Position, SubscribeError> {
+        let cursor = &self.cursors[id as usize];
+        if cursor.closed.is_some() {
+            return Err(SubscribeError::Closed);
+        }
+        if let Some(grant) = &cursor.grant {
+            self.check_grant(grant, &patterns, now)?;
+        }
+        let held = &cursor.readings;
+        let mut seen: BTreeSet<_> = held.iter().map(|one| one.pattern.clone()).collect();
+        let is_first = held.is_empty();
+        let mut patterns = patterns;
+        patterns.retain(|pattern| seen.insert(pattern.clone()));
+        self.check_room(cursor.readings.len(), &patterns)?;
+        let cursor = &mut self.cursors[id as usize];
+        cursor.settle(&self.log);
+        if patterns.is_empty() {
+            return Ok(self.log.position(cursor.read));
+        }
+        let Some(start) = start.filter(|_| is_first) else {
+            let start = start.unwrap_or(Start::After(self.log.place(cursor.read)));
+            let at = self.join(id, patterns, start, now);
+            self.log.fit();
+            return Ok(at);
+        };
+        // Nothing is read yet, so the cursor goes where the patterns begin.
+        cursor.read = 0;
+        let at = self.join(id, patterns, start, now);
+        let cursor = &mut self.cursors[id as usize];
+        cursor.read = at.offset;
+        cursor.position = resumes_from(start, at);
+        self.log.fit();
+        Ok(at)
+    }
+
     pub(crate) fn remove(&mut self, id: u32, pattern: &Pattern) -> bool {
         let readings = &self.cursors[id as usize].readings;
         let Some(index) = readings

@@ -94,6 +94,26 @@ impl Subscription {
         Ok(at)
     }
 
+    /// Reads several patterns too, all from one place; says from where.
+    ///
+    /// As [`add`](Subscription::add), but what is published between two calls of that, and what one pattern's cursor has
+    /// passed when the next one joins, is missing from none of these.
+    ///
+    /// # Errors
+    /// As `add`; then none is added.
+    pub fn add_all(
+        &mut self,
+        patterns: Vec<Pattern>,
+        start: Option<Start>,
+        now: Timestamp,
+    ) -> Result<Position, SubscribeError> {
+        let mut core = self.hub.lock();
+        let at = core.add_all(self.id, patterns, start, now)?;
+        self.position = core.cursors[self.id as usize].position;
+        self.caught_up = false;
+        Ok(at)
+    }
+
     /// Reads `pattern` no longer; says whether it did.
     pub fn remove(&mut self, pattern: &Pattern) -> bool {
         self.hub.lock().remove(self.id, pattern)

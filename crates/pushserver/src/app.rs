@@ -59,11 +59,7 @@ impl App {
             clock,
             leaving: Leaving::new(),
             admission: Admission::new(config.connections.max, config.connections.max_per_address),
-            connections: Connections::new(
-                &metrics,
-                config.connections.max_per_subject,
-                random_seed(),
-            ),
+            connections: Connections::new(&metrics, config.connections.max_per_subject),
             metrics,
             jitter: Jitter::new(seed),
             websocket: Arc::new(websocket_config(&config)),

@@ -126,7 +126,12 @@ impl Problem {
 
     /// Whether a grant was there and did not suffice
     pub(crate) fn is_forbidden(&self) -> bool {
-        self.kind == "forbidden"
+        matches!(self.kind, "forbidden" | "other-subject")
+    }
+
+    /// Whether what was shown is not good, or nothing was
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        self.kind == "unauthorized"
     }
 
     /// Whether the same request may be answered a little later
