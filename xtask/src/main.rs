@@ -9,6 +9,8 @@ use clap::Parser;
 mod bench;
 mod conformance;
 mod fuzz;
+mod simulate;
+mod stall;
 mod test;
 mod tidy;
 mod tools;
@@ -26,10 +28,14 @@ enum Command {
     Conformance(conformance::Args),
     /// Run a fuzz target of one of the crates under libFuzzer
     Fuzz(fuzz::Args),
+    /// Stop one of a hundred readers under load, and see that nobody else notices
+    Stall(stall::Args),
     /// Run everything that must be true of a change
     Test(test::Args),
     /// Check what the compiler cannot see: dependency edges, layout, links, sizes
     Tidy,
+    /// Run pushcore's seeded worlds, from any seed and as many as you like
+    Simulate(simulate::Args),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +43,8 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Stall(args) => stall::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Test(args) => return test::run(&args),
         Command::Tidy => tidy::run(),
     };

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use crate::conformance::{self, Outcome};
 use crate::tidy;
 use crate::tools;
 use crate::workspace::{Workspace, cargo};
@@ -96,6 +97,9 @@ impl Run {
         }
         self.step("tests", |run| run.tests(None));
         self.step("examples in the documentation", Self::doc_tests);
+        if !quick {
+            self.step("conformance: autobahn", |_| autobahn());
+        }
     }
 
     /// One step: a heading, its output, and its time.
@@ -185,6 +189,24 @@ impl Run {
     fn notice(&mut self, notice: String) {
         println!("{notice}");
         self.notices.push(notice);
+    }
+}
+
+/// Autobahn's cases in both roles, as one check.
+fn autobahn() -> Counts {
+    match conformance::autobahn::run(&conformance::autobahn::Args::default()) {
+        Ok(Outcome::Passed { counts }) => {
+            println!("{counts}");
+            Counts::PASSED_CHECK
+        }
+        Ok(Outcome::Skipped { why }) => Counts::skip("conformance: autobahn", &why),
+        Ok(Outcome::Failed { what }) => {
+            for line in &what {
+                println!("{line}");
+            }
+            Counts::FAILED_CHECK
+        }
+        Err(e) => Counts::of_check(Err(e)),
     }
 }
 

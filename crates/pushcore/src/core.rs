@@ -22,6 +22,7 @@ use crate::publish::{Durability, PublishError, Receipt, Receipts};
 use crate::random::Random;
 use crate::readers::Waiting;
 use crate::revoked::Revoked;
+use crate::store::{StoredEntry, StoredEvent};
 use crate::subscribe::{Start, SubscribeError, SubscribeOptions};
 use crate::timestamp::Timestamp;
 use crate::topic::Topic;
@@ -66,12 +67,8 @@ impl Core {
         now: Timestamp,
         wakers: &mut Wakers,
     ) -> Receipts {
-        let max = self.config.max_batch_events;
-        if batch.len() > max {
-            return batch
-                .iter()
-                .map(|_| Err(PublishError::BatchTooLong { max }))
-                .collect();
+        if let Err(refused) = self.check_batch_len(batch.len()) {
+            return refused;
         }
         self.log.expire(now);
         self.window.expire(now, &self.config);
@@ -86,11 +83,7 @@ impl Core {
         now: Timestamp,
         wakers: &mut Wakers,
     ) -> Result<Receipt, PublishError> {
-        let max = self.config.max_event_bytes;
-        let bytes = event.size();
-        if bytes > max {
-            return Err(PublishError::TooLarge { bytes, max });
-        }
+        self.check_size(&event)?;
         let key = ScopedKey::new(&event, subject).map(|key| (key, digest(&event)));
         if let Some((key, digest)) = &key
             && let Some(seen) = self.window.find(key)
@@ -101,11 +94,13 @@ impl Core {
             }
             return Ok(receipt(seen.position, true));
         }
-        let known = self.log.topic(&event.topic);
-        if known.is_some_and(|id| self.log.topics[id as usize].ended.is_some()) {
-            return Err(PublishError::Ended);
-        }
-        let topic = self.log.topic_or_new(&event.topic);
+        let topic = match self.log.topic(&event.topic) {
+            Some(topic) if self.log.topics[topic as usize].ended.is_some() => {
+                return Err(PublishError::Ended);
+            }
+            Some(topic) => topic,
+            None => self.log.topic_or_new(&event.topic),
+        };
         let (end, content) = (event.end, Content::from(event));
         let position = self.append(topic, content, Record::Event, now);
         if end {
@@ -119,6 +114,71 @@ impl Core {
             self.window.remember(key, seen, now, &self.config);
         }
         Ok(receipt(position, false))
+    }
+
+    /// Takes in what a store has committed.
+    pub(crate) fn commit(&mut self, entries: &[StoredEvent], wakers: &mut Wakers) {
+        for stored in entries {
+            let Position { epoch, offset, tag } = stored.position;
+            if epoch != self.log.epoch || offset <= self.log.head {
+                // It was told before, or by a life of the store that is over.
+                continue;
+            }
+            let topic = self.log.topic_or_new(stored.topic());
+            self.log.notice_hole(topic, stored.previous);
+            let (content, record) = match &stored.entry {
+                StoredEntry::Event(event) => (Content::from(NewEvent::clone(event)), Record::Event),
+                StoredEntry::End(_, EndReason::Deleted) => (Content::empty(), Record::Deleted),
+                StoredEntry::End(..) => (Content::empty(), Record::Ended),
+            };
+            if record == Record::Event {
+                self.log.begin_anew(topic);
+                self.published += 1;
+            }
+            self.log
+                .append(topic, content, record, (offset, tag), stored.time);
+            self.wake_readers(topic, wakers);
+            self.log.retain(topic);
+        }
+    }
+
+    /// Begins a new epoch with an empty log; every reader is told.
+    pub(crate) fn restart(&mut self, epoch: Epoch, wakers: &mut Wakers) {
+        if epoch == self.log.epoch {
+            return;
+        }
+        self.log.clear(epoch);
+        let to = self.log.place(0);
+        for (_, cursor) in &mut self.cursors {
+            cursor.restart(to, &self.log);
+            wake_one(cursor, wakers);
+        }
+    }
+
+    /// Refuses a batch as a whole if anything of it is beyond its bounds.
+    pub(crate) fn check_batch(&self, batch: &[NewEvent]) -> Result<(), Receipts> {
+        self.check_batch_len(batch.len())?;
+        let refused = batch.iter().find_map(|event| self.check_size(event).err());
+        match refused {
+            Some(error) => Err(batch.iter().map(|_| Err(error.clone())).collect()),
+            None => Ok(()),
+        }
+    }
+
+    fn check_batch_len(&self, len: usize) -> Result<(), Receipts> {
+        let max = self.config.max_batch_events;
+        match len > max {
+            true => Err(vec![Err(PublishError::BatchTooLong { max }); len]),
+            false => Ok(()),
+        }
+    }
+
+    fn check_size(&self, event: &NewEvent) -> Result<(), PublishError> {
+        let (bytes, max) = (event.size(), self.config.max_event_bytes);
+        match bytes > max {
+            true => Err(PublishError::TooLarge { bytes, max }),
+            false => Ok(()),
+        }
     }
 
     pub(crate) fn end_topic(
@@ -267,7 +327,7 @@ impl Core {
     pub(crate) fn add(
         &mut self,
         id: u32,
-        pattern: Pattern,
+        mut patterns: Vec<Pattern>,
         start: Option<Start>,
         now: Timestamp,
     ) -> Result<Position, SubscribeError> {
@@ -277,69 +337,30 @@ impl Core {
         }
         let grant = cursor.grant.clone();
         if let Some(grant) = &grant {
-            self.check_grant(grant, std::slice::from_ref(&pattern), now)?;
-        }
-        let cursor = &mut self.cursors[id as usize];
-        if let Some(known) = cursor
-            .readings
-            .iter()
-            .find(|reading| reading.pattern == pattern)
-        {
-            return Ok(self.log.position(cursor.read.max(known.after)));
-        }
-        let (is_first, readings) = (cursor.readings.is_empty(), cursor.readings.len());
-        self.check_room(readings, std::slice::from_ref(&pattern))?;
-        let cursor = &mut self.cursors[id as usize];
-        cursor.settle(&self.log);
-        let Some(start) = start.filter(|_| is_first) else {
-            let start = start.unwrap_or(Start::After(self.log.place(cursor.read)));
-            let at = self.join(id, vec![pattern], start, now);
-            self.log.fit();
-            return Ok(at);
-        };
-        // Nothing is read yet, so the cursor goes where the first pattern begins.
-        cursor.read = 0;
-        let at = self.join(id, vec![pattern], start, now);
-        let cursor = &mut self.cursors[id as usize];
-        cursor.read = at.offset;
-        cursor.position = resumes_from(start, at);
-        self.log.fit();
-        Ok(at)
-    }
-
-    /// Adds patterns that all join at one place; says where.
-    pub(crate) fn add_all(
-        &mut self,
-        id: u32,
-        patterns: Vec<Pattern>,
-        start: Option<Start>,
-        now: Timestamp,
-    ) -> Result<Position, SubscribeError> {
-        let cursor = &self.cursors[id as usize];
-        if cursor.closed.is_some() {
-            return Err(SubscribeError::Closed);
-        }
-        if let Some(grant) = &cursor.grant {
             self.check_grant(grant, &patterns, now)?;
         }
-        let held = &cursor.readings;
-        let mut seen: BTreeSet<_> = held.iter().map(|one| one.pattern.clone()).collect();
-        let is_first = held.is_empty();
-        let mut patterns = patterns;
-        patterns.retain(|pattern| seen.insert(pattern.clone()));
-        self.check_room(cursor.readings.len(), &patterns)?;
+        let cursor = &mut self.cursors[id as usize];
+        let mut known = cursor.read;
+        patterns.retain(|pattern| {
+            let mut readings = cursor.readings.iter();
+            let reading = readings.find(|reading| reading.pattern == *pattern);
+            known = known.max(reading.map_or(0, |reading| reading.after));
+            reading.is_none()
+        });
+        if patterns.is_empty() {
+            return Ok(self.log.position(known));
+        }
+        let (is_first, readings) = (cursor.readings.is_empty(), cursor.readings.len());
+        self.check_room(readings, &patterns)?;
         let cursor = &mut self.cursors[id as usize];
         cursor.settle(&self.log);
-        if patterns.is_empty() {
-            return Ok(self.log.position(cursor.read));
-        }
         let Some(start) = start.filter(|_| is_first) else {
             let start = start.unwrap_or(Start::After(self.log.place(cursor.read)));
             let at = self.join(id, patterns, start, now);
             self.log.fit();
             return Ok(at);
         };
-        // Nothing is read yet, so the cursor goes where the patterns begin.
+        // Nothing is read yet, so the cursor goes where the first patterns begin.
         cursor.read = 0;
         let at = self.join(id, patterns, start, now);
         let cursor = &mut self.cursors[id as usize];

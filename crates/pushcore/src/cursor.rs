@@ -177,6 +177,27 @@ impl Cursor {
         self.read(log, budget)
     }
 
+    /// The log has begun a new epoch: what was not told yet no longer matters, and everything is read from the start.
+    pub(crate) fn restart(&mut self, to: Position, log: &Log) {
+        let is_gap = |told: &Delivery| matches!(told, Delivery::Gap(_));
+        self.pending.retain(|told| !is_gap(told));
+        for reading in &mut self.readings {
+            let own = reading.pattern.clone();
+            self.pending.push_back(Delivery::Gap(Gap {
+                pattern: own.clone(),
+                from: self.position,
+                to,
+                missed: None,
+                reason: GapReason::Epoch,
+            }));
+            let listed = reading.listed;
+            *reading = Reading::new(own, reading.feed, to.offset, log);
+            reading.listed = listed;
+        }
+        self.read = to.offset;
+        self.conflate_through = 0;
+    }
+
     /// Ends it; every later poll says so again.
     pub(crate) fn close(&mut self, reason: CloseReason) -> Delivery {
         self.closed = Some(reason);
@@ -249,6 +270,9 @@ impl Cursor {
                 }
             }
         }
+        if let Some(batch) = self.read_topic(log, budget) {
+            return Some(Delivery::Batch(batch));
+        }
         let mut heads = std::mem::take(&mut log.scratch);
         heads.clear();
         heads.extend(
@@ -259,6 +283,57 @@ impl Cursor {
         let delivery = self.read_from(&mut heads, log, budget);
         log.scratch = heads;
         delivery
+    }
+
+    /// The short way for the common case: one topic, nothing lost, nothing to be conflated, and an event comes next.
+    fn read_topic(&mut self, log: &mut Log, budget: Budget) -> Option<Arc<Batch>> {
+        let [reading] = &mut self.readings[..] else {
+            return None;
+        };
+        let Feed::Topic(id) = reading.feed else {
+            return None;
+        };
+        let state = &mut log.topics[id as usize];
+        let base = self.read.max(reading.after);
+        if state.lost.through > base || self.conflate_through > base {
+            return None;
+        }
+        let index = state.index(reading.next_seq);
+        let ahead = state.event_count().checked_sub(index)?;
+        let mut bytes = 0;
+        let mut events = Vec::with_capacity(ahead.min(budget.events).max(1));
+        for event in state
+            .events
+            .iter()
+            .skip(index)
+            .take(ahead.min(budget.events.max(1)))
+        {
+            bytes += event.body_len();
+            if bytes > budget.bytes && !events.is_empty() {
+                break;
+            }
+            events.push(event.clone());
+        }
+        let last = events.last()?.position();
+        let after = index
+            .checked_sub(1)
+            .map_or(0, |before| state.events[before].offset());
+        reading.next_seq = state.first_seq + (index + events.len()) as u64;
+        let full = last.offset != state.newest();
+        let batch = Arc::new(Batch::new(events, log.forms.clone()));
+        let readers = state.readers.as_mut().expect("it is read");
+        if readers.count > 1 {
+            readers.memo = Some(Memo {
+                after,
+                budget,
+                full,
+                batch: batch.clone(),
+                next_seq: reading.next_seq,
+            });
+        }
+        self.position = last;
+        self.read = if full { last.offset } else { log.head };
+        Some(batch)
     }
 
     /// Gives or announces what comes first among the heads of the readings.

@@ -1,8 +1,9 @@
 //! The front door: publish, subscribe, revoke.
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::config::HubConfig;
@@ -12,10 +13,11 @@ use crate::event::NewEvent;
 use crate::grant::{Grant, Revocation};
 use crate::inspect::SubscriptionId;
 use crate::pattern::Pattern;
-use crate::position::Position;
+use crate::position::{Epoch, Position};
 use crate::presence::{Member, PresenceError};
 use crate::publish::{Publish, PublishError};
 use crate::stats::{HubStats, Page, TopicStatus};
+use crate::store::{Sink, Store, StoredEvent};
 use crate::subscribe::{SubscribeError, SubscribeOptions};
 use crate::subscription::Subscription;
 use crate::timestamp::Timestamp;
@@ -26,22 +28,88 @@ use crate::topic::Topic;
 /// Clones share one log. Every method locks it for a short while and waits for nothing else; wakers are called after the
 /// lock is released.
 #[derive(Clone)]
-pub struct Hub(Arc<Mutex<Core>>);
+pub struct Hub(Arc<Shared>);
+
+struct Shared {
+    core: Mutex<Core>,
+    store: Option<Arc<dyn Store>>,
+    /// What the store tells; it goes with the hub
+    sink: OnceLock<Arc<dyn Sink>>,
+}
+
+/// A hub that may be gone
+pub(crate) struct WeakHub(Weak<Shared>);
+
+impl WeakHub {
+    pub(crate) fn upgrade(&self) -> Option<Hub> {
+        self.0.upgrade().map(Hub)
+    }
+}
 
 impl Hub {
     /// A hub with an empty log in memory; its epoch and tags come from `seed`, which should differ between lives.
     #[must_use]
     pub fn new(config: HubConfig, seed: u64, now: Timestamp) -> Hub {
-        let config = Arc::new(config.within_itself());
-        Hub(Arc::new(Mutex::new(Core::new(config, seed, now))))
+        let core = Core::new(Arc::new(config.within_itself()), seed, now);
+        Hub::with(core, None)
+    }
+
+    /// A hub that will be told by a store what there is.
+    pub(crate) fn over(store: Arc<dyn Store>, config: HubConfig, seed: u64, now: Timestamp) -> Hub {
+        let mut core = Core::new(Arc::new(config.within_itself()), seed, now);
+        core.log.lives.clear();
+        Hub::with(core, Some(store))
+    }
+
+    fn with(core: Core, store: Option<Arc<dyn Store>>) -> Hub {
+        Hub(Arc::new(Shared {
+            core: Mutex::new(core),
+            store,
+            sink: OnceLock::new(),
+        }))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakHub {
+        WeakHub(Arc::downgrade(&self.0))
+    }
+
+    /// Keeps what the store tells for as long as the hub lives.
+    pub(crate) fn keep(&self, sink: Arc<dyn Sink>) {
+        let _ = self.0.sink.set(sink);
+    }
+
+    /// The store has committed entries.
+    pub(crate) fn handle_committed(&self, entries: &[StoredEvent]) {
+        self.waking(|core, wakers| core.commit(entries, wakers));
+    }
+
+    /// The store begins a new epoch.
+    pub(crate) fn handle_restarted(&self, epoch: Epoch) {
+        self.waking(|core, wakers| core.restart(epoch, wakers));
+    }
+
+    /// The store has lost entries that this hub was not told of.
+    pub(crate) fn handle_lost(&self, through: u64) {
+        self.lock().log.lose_unknown(through);
     }
 
     /// Publishes a batch, in order; `subject` is who, for idempotency keys.
     ///
     /// Each event is published or refused by itself, but those of one batch stand together in the log. Who may publish
     /// is for the caller to decide ([`Grant::may_publish`](crate::Grant::may_publish)). Never waits for a subscriber.
+    ///
+    /// Over the memory log it is done at once; over a store the future must be awaited.
     pub fn publish(&self, batch: Vec<NewEvent>, subject: Option<&str>, now: Timestamp) -> Publish {
-        Publish::ready(self.waking(|core, wakers| core.publish(batch, subject, now, wakers)))
+        let Some(store) = &self.0.store else {
+            return Publish::ready(
+                self.waking(|core, wakers| core.publish(batch, subject, now, wakers)),
+            );
+        };
+        let (store, subject) = (store.clone(), subject.map(str::to_owned));
+        match self.lock().check_batch(&batch) {
+            Ok(()) => Publish::pending(async move { store.append(batch, subject, now).await }),
+            Err(refused) => Publish::ready(refused),
+        }
     }
 
     /// Ends a topic without a last event; says where the end stands.
@@ -50,8 +118,13 @@ impl Hub {
     /// refused; then it may begin anew.
     ///
     /// # Errors
-    /// [`PublishError::Ended`] when it has ended already.
+    /// [`PublishError::Ended`] when it has ended already; [`PublishError::Unavailable`] over a store, where a topic ends by
+    /// an event's [`end`](NewEvent::end).
     pub fn end_topic(&self, topic: &Topic, now: Timestamp) -> Result<Position, PublishError> {
+        if self.0.store.is_some() {
+            let why = "over a store a topic ends with an event";
+            return Err(PublishError::Unavailable(why.to_owned()));
+        }
         self.waking(|core, wakers| core.end_topic(topic, now, wakers))
     }
 
@@ -251,18 +324,28 @@ impl Hub {
 
     /// Does `work` under the lock and calls the wakers it collected when the lock is released.
     fn waking<T>(&self, work: impl FnOnce(&mut Core, &mut Wakers) -> T) -> T {
-        let mut wakers = Wakers::new();
+        // The list is kept for its memory: waking somebody allocates nothing.
+        let mut wakers = WAKERS.take();
         let result = work(&mut self.lock(), &mut wakers);
-        for waker in wakers {
+        for waker in wakers.drain(..) {
             waker.wake();
         }
+        wakers.shrink_to(MAX_KEPT_WAKERS);
+        WAKERS.set(wakers);
         result
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+thread_local! {
+    static WAKERS: Cell<Wakers> = const { Cell::new(Wakers::new()) };
+}
+
+/// 16 bytes each
+const MAX_KEPT_WAKERS: usize = 16_384;
 
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -67,8 +67,8 @@ pub type Receipts = Vec<Result<Receipt, PublishError>>;
 
 /// The answer to a publish, at once or when the store has spoken
 ///
-/// Over the memory log it is always ready ([`try_ready`](Publish::try_ready)). It needs no runtime. Dropping it does not
-/// take the publish back.
+/// Over the memory log it is always ready ([`try_ready`](Publish::try_ready)). It needs no runtime. Over a store it
+/// must be awaited; dropped before, it may or may not have published.
 #[must_use = "a publish may be refused"]
 pub struct Publish(Inner);
 
@@ -80,6 +80,10 @@ enum Inner {
 impl Publish {
     pub(crate) fn ready(receipts: Receipts) -> Publish {
         Publish(Inner::Ready(receipts))
+    }
+
+    pub(crate) fn pending(answers: impl Future<Output = Receipts> + Send + 'static) -> Publish {
+        Publish(Inner::Pending(Box::pin(answers)))
     }
 
     /// The answers, if they are there already.

@@ -72,35 +72,29 @@ impl Subscription {
         self.hub.lock().cursors[self.id as usize].patterns()
     }
 
-    /// Reads `pattern` too; says from where.
-    ///
-    /// It joins at the place up to which this subscription has been brought, or where `start` says if that is later: one
-    /// cursor cannot go back for one pattern, and what lies before comes through [`Hub::history`]. The first pattern of
-    /// an empty subscription takes the cursor where it begins. Poll afterwards: there may be something to read. A
-    /// pattern that is read already stays where it is.
+    /// Reads one more pattern: [`add_all`](Subscription::add_all) of one.
     ///
     /// # Errors
-    /// When the grant does not allow it, a bound is reached, or the subscription is over.
+    /// As there.
     pub fn add(
         &mut self,
         pattern: Pattern,
         start: Option<Start>,
         now: Timestamp,
     ) -> Result<Position, SubscribeError> {
-        let mut core = self.hub.lock();
-        let at = core.add(self.id, pattern, start, now)?;
-        self.position = core.cursors[self.id as usize].position;
-        self.caught_up = false;
-        Ok(at)
+        self.add_all(vec![pattern], start, now)
     }
 
-    /// Reads several patterns too, all from one place; says from where.
+    /// Reads `patterns` too; says from where, the same place for all of them.
     ///
-    /// As [`add`](Subscription::add), but what is published between two calls of that, and what one pattern's cursor has
-    /// passed when the next one joins, is missing from none of these.
+    /// They join at the place up to which this subscription has been brought, or where `start` says if that is later: one
+    /// cursor cannot go back for one pattern, and what lies before comes through [`Hub::history`]. The first patterns of
+    /// an empty subscription take the cursor where they begin; to be given from one position they must come together,
+    /// because the cursor may move as soon as there is something to read. Poll afterwards: there may be something to read. A
+    /// pattern that is read already stays where it is.
     ///
     /// # Errors
-    /// As `add`; then none is added.
+    /// When the grant does not allow it, a bound is reached, or the subscription is over.
     pub fn add_all(
         &mut self,
         patterns: Vec<Pattern>,
@@ -108,7 +102,7 @@ impl Subscription {
         now: Timestamp,
     ) -> Result<Position, SubscribeError> {
         let mut core = self.hub.lock();
-        let at = core.add_all(self.id, patterns, start, now)?;
+        let at = core.add(self.id, patterns, start, now)?;
         self.position = core.cursors[self.id as usize].position;
         self.caught_up = false;
         Ok(at)

@@ -4,6 +4,9 @@
 //! (events are called by their topic and the number of the step that published them), `gap(a:1-2)` a gap in pattern `a`
 //! over offsets 1 to 2, with `=2` behind it where the number missed is known.
 
+// Everything here is a test, also what is not marked as one.
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -373,7 +376,7 @@ fn check_lag(action: LagAction, max: u64, published: &[(&str, &str)], expect: &s
         let offset = hub.head().offset + 1;
         let mut event = NewEvent::new(topic(name), format!("{name}{offset}").as_str());
         event.key = (!key.is_empty()).then(|| Key::parse(key).unwrap());
-        let _ = hub.publish(vec![event], None, NOW);
+        drop(hub.publish(vec![event], None, NOW));
     }
     assert_eq!(read(&mut reader), expect);
 }

@@ -99,6 +99,7 @@ where
     B::Error: std::fmt::Display,
 {
     let grant = || access::authorize(app, parts, peer);
+    let from = access::client(app, parts, peer);
     let method = &parts.method;
     let response = match Route::parse(parts.uri.path())? {
         Route::Topic(topic) => match *method {
@@ -106,7 +107,7 @@ where
                 return read(app, Some(&topic), parts, peer, carrier).await;
             }
             Method::POST | Method::PUT => {
-                publish::publish(app, &topic, parts, body, &*grant().await?).await?
+                publish::publish(app, &topic, parts, body, &*grant().await?, from).await?
             }
             Method::HEAD => topic_admin::head(app, &topic, &*grant().await?)?,
             Method::DELETE => topic_admin::delete(app, &topic, &*grant().await?)?,
@@ -122,7 +123,7 @@ where
             _ => return Err(Problem::method_not_allowed(method, "GET, OPTIONS")),
         },
         Route::Publish => match *method {
-            Method::POST => batch::publish(app, parts, body, &*grant().await?).await?,
+            Method::POST => batch::publish(app, parts, body, &*grant().await?, from).await?,
             _ => return Err(Problem::method_not_allowed(method, "POST, OPTIONS")),
         },
         Route::Health => only_get(method, health::health())?,

@@ -13,6 +13,7 @@ use crate::config::{self, Config, DrainMode};
 use crate::connections::Connections;
 use crate::leaving::Leaving;
 use crate::metrics::Metrics;
+use crate::rates::PublishRates;
 use crate::snapshot;
 use crate::tls::{Tls, TlsError};
 
@@ -28,6 +29,7 @@ pub(crate) struct App {
     /// What connections are encrypted with, if they are
     pub(crate) tls: Option<Tls>,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) publish_rates: PublishRates,
     pub(crate) connections: Arc<Connections>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) jitter: Jitter,
@@ -58,7 +60,8 @@ impl App {
             tls,
             clock,
             leaving: Leaving::new(),
-            admission: Admission::new(config.connections.max, config.connections.max_per_address),
+            admission: Admission::new(&config),
+            publish_rates: PublishRates::new(&config.rates, &config.auth),
             connections: Connections::new(&metrics, config.connections.max_per_subject),
             metrics,
             jitter: Jitter::new(seed),

@@ -1,5 +1,6 @@
 //! `POST /publish`: many events in one request, as a JSON array or one JSON object per line.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -94,6 +95,7 @@ pub(crate) async fn publish<B>(
     parts: &Parts,
     body: Incoming<B>,
     grant: &Grant,
+    from: IpAddr,
 ) -> Result<Response<Body>, Problem>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
@@ -111,6 +113,9 @@ where
             "the grant does not cover publishing to `{topic}`"
         )));
     }
+    let subject = grant.subject.as_deref();
+    app.publish_rates
+        .admit(subject, from, entries.len(), app.clock.now())?;
     let results = publish_entries(app, entries, grant.subject.as_deref()).await;
     let results: Vec<Value> = results.iter().map(result_object).collect();
     Ok(json_response(

@@ -273,7 +273,7 @@ impl Listed {
         self.connection.id
     }
 
-    /// The address that the client is counted under
+    /// What limits by address count the client as
     pub(crate) fn address(&self) -> IpAddr {
         self.connection.address
     }

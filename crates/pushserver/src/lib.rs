@@ -23,6 +23,7 @@ mod page;
 mod pages;
 mod peer;
 mod publish;
+mod rates;
 mod refresh;
 mod revocations;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Publishing over HTTP: a request's body becomes an event, or one event per line as the lines arrive.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,6 +27,7 @@ pub(crate) async fn publish<B>(
     parts: &Parts,
     body: Incoming<B>,
     grant: &Grant,
+    from: IpAddr,
 ) -> Result<Response<Body>, Problem>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
@@ -41,6 +43,8 @@ where
     let template = Template::read(topic, &query, &parts.headers)?;
     match query.one("each")? {
         None => {
+            let subject = grant.subject.as_deref();
+            app.publish_rates.admit(subject, from, 1, app.clock.now())?;
             let body = body.whole(app.config.http.max_body_bytes).await?;
             let end = query.flag("end")?;
             let entry = if end && body.is_empty() {
@@ -56,7 +60,7 @@ where
             let receipt = result.map_err(|error| publish_problem(&error))?;
             Ok(json_response(StatusCode::OK, &receipt_object(&receipt)))
         }
-        Some("line") => publish_lines(app, template, query.flag("end")?, body, grant).await,
+        Some("line") => publish_lines(app, template, query.flag("end")?, body, grant, from).await,
         Some(other) => Err(Problem::bad_parameter(format!(
             "`each={other}` is not known; `each=line` publishes each line of the body"
         ))),
@@ -72,6 +76,7 @@ async fn publish_lines<B>(
     end: bool,
     mut body: Incoming<B>,
     grant: &Grant,
+    from: IpAddr,
 ) -> Result<Response<Body>, Problem>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
@@ -98,6 +103,9 @@ where
             .iter()
             .map(|line| template.event(line, false).map(Entry::Event))
             .collect::<Result<Vec<_>, _>>()?;
+        let subject = grant.subject.as_deref();
+        app.publish_rates
+            .admit(subject, from, entries.len(), app.clock.now())?;
         count += entries.len() as u64;
         if finished && end {
             entries.push(Entry::End(template.topic.clone()));

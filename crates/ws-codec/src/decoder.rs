@@ -96,7 +96,7 @@ struct Message {
 }
 
 impl Decoder {
-    /// Text over this size is handed out in parts of a quarter of it even when all of it is here, so that each is unmasked and checked
+    /// Text over this size is handed out in parts of half of it even when all of it is here, so that each is unmasked and checked
     /// while it is in the processor's cache.
     pub const MAX_WHOLE_TEXT: usize = 64 * 1024;
 

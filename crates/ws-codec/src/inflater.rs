@@ -103,7 +103,10 @@ impl Inflater {
         // A peer that ended its stream with the message left nothing to append to. Nor did one that sent nothing at all, as zlib
         // makes of an empty message after another.
         if !self.stream_ended && self.taken != 0 {
-            self.run(&[0x00, 0x00, 0xFF, 0xFF], sink)?;
+            // A stream that ends inside what is appended was cut short before its end.
+            if self.run(&[0x00, 0x00, 0xFF, 0xFF], sink)? != 0 {
+                return Err(Violation::InvalidCompression.into());
+            }
             self.check_ended()?;
         }
         self.check_ratio()?;
@@ -118,27 +121,33 @@ impl Inflater {
 
     /// After its last four octets a message stands between two blocks, where one more empty block inflates to nothing.
     ///
-    /// In the middle of a block it would be read as data: the message was cut short.
+    /// In the middle of a block it would be read as data: the message was cut short. Where the stream is not needed any more, that block is a
+    /// last one, and the stream has to end with it.
     fn check_ended(&mut self) -> Result<(), Failure> {
         let before = self.inflated;
-        self.run(&[0x00, 0x00, 0x00, 0xFF, 0xFF], &mut |_, _| Ok(()))?;
-        if self.inflated != before {
+        let is_last = u8::from(!self.takeover);
+        let ends = self.run(&[is_last, 0x00, 0x00, 0xFF, 0xFF], &mut |_, _| Ok(()))?;
+        if self.inflated != before
+            || ends != u32::from(is_last)
+            || self.stream_ended == self.takeover
+        {
             return Err(Violation::InvalidCompression.into());
         }
         Ok(())
     }
 
-    /// Inflates all of `bytes`, and gives what comes out to `sink` in order.
-    fn run(&mut self, mut bytes: &[u8], sink: &mut Sink<'_>) -> Result<(), Failure> {
+    /// Inflates all of `bytes`, gives what comes out to `sink` in order, and says how many DEFLATE streams ended in them.
+    fn run(&mut self, mut bytes: &[u8], sink: &mut Sink<'_>) -> Result<u32, Failure> {
         let window_bits = self.window_bits;
         let stream = self
             .stream
             .get_or_insert_with(|| Box::new(Inflate::new(false, window_bits)));
         let mut room = [0; 4096];
+        let mut ends = 0;
         loop {
             if self.stream_ended {
                 if bytes.is_empty() {
-                    return Ok(());
+                    return Ok(ends);
                 }
                 stream.reset(false);
                 self.stream_ended = false;
@@ -157,9 +166,12 @@ impl Inflater {
                 return Err(Refused::MessageTooBig.into());
             }
             match status.map_err(|_| Violation::InvalidCompression)? {
-                Status::StreamEnd => self.stream_ended = true,
+                Status::StreamEnd => {
+                    self.stream_ended = true;
+                    ends += 1;
+                }
                 Status::Ok | Status::BufError if bytes.is_empty() && made < room.len() => {
-                    return Ok(());
+                    return Ok(ends);
                 }
                 // Every turn takes or gives something, or it is the last.
                 Status::Ok | Status::BufError if used == 0 && made == 0 => {

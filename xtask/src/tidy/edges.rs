@@ -31,15 +31,36 @@ pub(super) fn check(workspace: &Workspace) -> Vec<String> {
     let names: Vec<&str> = workspace.members().map(|p| p.name.as_str()).collect();
     let mut findings = Vec::new();
     for package in workspace.members() {
+        if is_for_developers(package) {
+            findings.extend(embeds_the_server(package));
+            continue;
+        }
         findings.extend(between_our_own(package, &names));
         if LEAVES.contains(&package.name.as_str()) {
             findings.extend(carries(workspace, package, &RUNTIMES));
         }
-        if package.name != "xtask" {
-            findings.extend(carries(workspace, package, &PEERS));
-        }
+        findings.extend(carries(workspace, package, &PEERS));
     }
     findings
+}
+
+/// Developer commands stand in xtask/; nobody is handed them.
+fn is_for_developers(package: &Package) -> bool {
+    package
+        .manifest_path
+        .components()
+        .any(|c| c.as_os_str() == "xtask")
+}
+
+/// They may look at every crate but start the server as a process, as everybody does.
+fn embeds_the_server(package: &Package) -> Option<String> {
+    let embeds = package.dependencies.iter().any(|d| d.name == "pushserver");
+    embeds.then(|| {
+        format!(
+            "{}: starts the server as a process, and does not link it",
+            package.name
+        )
+    })
 }
 
 fn between_our_own(package: &Package, names: &[&str]) -> Vec<String> {
@@ -59,8 +80,6 @@ fn between_our_own(package: &Package, names: &[&str]) -> Vec<String> {
 /// The arrows of the picture in docs/ARCHITECTURE.md
 fn may(from: &str, to: &str) -> bool {
     match from {
-        // A developer command may look at anything but the server, which it starts as a process.
-        "xtask" => to != "pushserver",
         // An example or test of the server is its own user.
         "pushserver" => to != "xtask",
         leaf if LEAVES.contains(&leaf) => false,
@@ -117,7 +136,8 @@ mod tests {
                     .iter()
                     .map(|(d, k)| json!({"name": d, "kind": k}))
                     .collect();
-                json!({"id": n, "name": n, "manifest_path": format!("crates/{n}/Cargo.toml"), "dependencies": deps})
+                let folder = if *n == "xtask" { "xtask" } else { "crates" };
+                json!({"id": n, "name": n, "manifest_path": format!("{folder}/{n}/Cargo.toml"), "dependencies": deps})
             })
             .collect();
         let nodes: Vec<Value> = names
@@ -194,6 +214,17 @@ mod tests {
         check_edges(
             &[("pushserver", &[("fastwebsockets", None)])],
             &["pushserver: fastwebsockets may only be a dev-dependency"],
+        );
+    }
+
+    #[test]
+    fn a_developer_command_that_links_the_server_is_found() {
+        check_edges(
+            &[
+                ("xtask", &[("pushserver", None), ("fastwebsockets", None)]),
+                ("pushserver", &[]),
+            ],
+            &["xtask: starts the server as a process, and does not link it"],
         );
     }
 

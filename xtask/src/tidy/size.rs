@@ -5,10 +5,23 @@ use std::path::Path;
 use super::File;
 
 /// Lines a source file may have, its tests included
-const MAX_LINES: usize = 500;
+const MAX_LINES: usize = 600;
 
 /// Files that may be longer, each with the reason
-const LONGER: [(&str, &str); 0] = [];
+const LONGER: [(&str, &str); 3] = [
+    (
+        "crates/pushcore/src/core.rs",
+        "everything that happens under the hub's one lock",
+    ),
+    (
+        "crates/pushcore/src/simulation/world.rs",
+        "every step that a seeded world can take",
+    ),
+    (
+        "crates/pushcore/tests/scenarios.rs",
+        "scenarios, each of which is read alone",
+    ),
+];
 
 /// Sentences about source files that have grown too long.
 pub(super) fn check(files: &[File]) -> Vec<String> {
@@ -57,7 +70,7 @@ mod tests {
         ];
         assert_eq!(
             check_against(&files, &[]),
-            ["a.rs: 501 lines, more than 500; is it still one noun?"]
+            ["a.rs: 601 lines, more than 600; is it still one noun?"]
         );
         assert!(check_against(&files, &[("a.rs", "one flat table")]).is_empty());
     }

@@ -42,6 +42,11 @@ impl Forgotten {
         self.restore(bucket(topic), lost);
     }
 
+    /// Takes in what topics that are not known by name had lost.
+    pub(crate) fn add_everywhere(&mut self, lost: Lost) {
+        (0..BUCKETS).for_each(|bucket| self.restore(bucket, lost));
+    }
+
     /// Every bucket, for a snapshot.
     pub(crate) fn buckets(&self) -> &[Lost] {
         &self.buckets

@@ -1,12 +1,16 @@
 //! What leaves the log: by count and bytes of a topic, by age, by the ceiling, and by being erased.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::event::{Event, Record};
-use crate::log::topic::Lost;
+use crate::event::{Event, Header, Record};
+use crate::log::forgotten::Forgotten;
+use crate::log::topic::{Lost, TopicLog};
 use crate::log::wildcard::Wildcard;
 use crate::log::{EVENT_OVERHEAD, KEY_OVERHEAD, Log, WILDCARD_ENTRY, cost_of_topic};
+use crate::order::Order;
 use crate::planted::{self, Bug};
+use crate::position::{Epoch, Tag};
 use crate::timestamp::Timestamp;
 
 impl Log {
@@ -81,6 +85,80 @@ impl Log {
             self.evict_front(topic);
         }
         erased
+    }
+
+    /// Notes that a topic has lost an entry that this log was not told of: the one before the next.
+    pub(crate) fn notice_hole(&mut self, topic: u32, previous: u64) {
+        let state = &mut self.topics[topic as usize];
+        let known = state.newest().max(state.lost.through);
+        if previous <= known || state.last.is_some_and(|(last, _)| last >= previous) {
+            return;
+        }
+        // What was there is as good as lost, and so is everything before the hole: a gap is one range.
+        while self.topics[topic as usize].oldest().is_some() {
+            self.evict_front(topic);
+        }
+        let lost = Lost {
+            through: previous,
+            time: self.head_time,
+        };
+        self.refresh_wildcards(topic);
+        let state = &mut self.topics[topic as usize];
+        state.lost.merge(lost);
+        state.exact_seq = state.next_seq() + 1;
+        for &id in &state.wildcards {
+            self.wildcards[id as usize].lost.merge(lost);
+        }
+    }
+
+    /// Notes that entries up to `through` are gone, of whatever topic.
+    pub(crate) fn lose_unknown(&mut self, through: u64) {
+        let time = self.head_time;
+        self.forgotten.add_everywhere(Lost { through, time });
+    }
+
+    /// Lets a topic that has ended go on, because its store says so.
+    pub(crate) fn begin_anew(&mut self, topic: u32) {
+        while self.topics[topic as usize].ended.is_some() {
+            // Ends leave in their order; those before this one are older still.
+            let Some(&(.., oldest)) = self.ends.front() else {
+                return;
+            };
+            self.forget_end_of(oldest, topic);
+        }
+    }
+
+    /// Forgets everything and begins a new epoch; topics and wildcards with readers stay.
+    pub(crate) fn clear(&mut self, epoch: Epoch) {
+        for rule in &mut self.rules {
+            rule.order = Order::default();
+        }
+        self.ends.clear();
+        self.forgotten = Forgotten::default();
+        (self.epoch, self.head, self.head_tag) = (epoch, 0, Tag::NONE);
+        (self.bytes, self.events) = (0, 0);
+        let all: Vec<u32> = self.in_order.values().copied().collect();
+        for id in all {
+            let old = &mut self.topics[id as usize];
+            let header = Arc::new(Header {
+                topic: old.header.topic.clone(),
+                epoch,
+                forms: self.forms.clone(),
+            });
+            let mut new = TopicLog::new(header, old.rule, 0, Lost::default());
+            new.readers = old.readers.take();
+            match &mut new.readers {
+                Some(readers) => readers.memo = None,
+                None => self.bytes += cost_of_topic(&new.header.topic),
+            }
+            *old = new;
+            self.forget_if_idle(id);
+        }
+        for (_, wildcard) in &mut self.wildcards {
+            wildcard.readers.memo = None;
+            wildcard.entries.clear();
+            (wildcard.from, wildcard.lost, wildcard.dead) = (0, Lost::default(), 0);
+        }
     }
 
     /// Lets go of a topic if nothing of it must be remembered.
@@ -233,6 +311,11 @@ impl Log {
 
     /// Lets go of the end of a topic, which from then on may be published to again.
     fn forget_end(&mut self, topic: u32) {
+        self.forget_end_of(topic, u32::MAX);
+    }
+
+    /// The same, and keeps the topic `kept` even if nothing is left of it.
+    fn forget_end_of(&mut self, topic: u32, kept: u32) {
         self.ends.pop_front().expect("the caller saw it");
         self.refresh_wildcards(topic);
         let state = &mut self.topics[topic as usize];
@@ -259,7 +342,9 @@ impl Log {
             wildcard.readers.memo = None;
             self.trim(id);
         }
-        self.forget_if_idle(topic);
+        if topic != kept {
+            self.forget_if_idle(topic);
+        }
     }
 
     /// Throws out a wildcard's dead entries: those in front at once, those between once they are the greater part.

@@ -404,13 +404,11 @@ impl World {
                     return Err(format!("{gap:?}, and {most} was common"));
                 }
             }
-            Delivery::End(end) => {
-                if end.reason != EndReason::Revoked {
-                    stream
-                        .account
-                        .skipped_before(end.at.offset, &self.published)?;
-                    stream.account.leave(&end.pattern);
-                }
+            Delivery::End(end) if end.reason != EndReason::Revoked => {
+                stream
+                    .account
+                    .skipped_before(end.at.offset, &self.published)?;
+                stream.account.leave(&end.pattern);
             }
             Delivery::Closed(CloseReason::Expired)
                 if stream.expires.is_none_or(|at| at > self.now) =>

@@ -239,6 +239,9 @@ section! {
     /// How often something may be done; short bursts of up to two seconds' worth are let through
     Rates {
         /// Events per second from one subject, or from one address where there is no subject.
+        ///
+        /// Where neither a key nor an anonymous grant is configured, nobody can be told apart and no rate of publishing or
+        /// of commands applies: programs of this machine publish as fast as they like.
         subject_publishes_per_second: Option<usize> = "100" as Maybe<Count>,
         /// Events per second with one API key; your own backends, so the default only stops a loop gone wild.
         key_publishes_per_second: Option<usize> = "100000" as Maybe<Count>,

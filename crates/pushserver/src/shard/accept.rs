@@ -21,10 +21,14 @@ pub(super) async fn accept(shard: Rc<Shard>, listener: TcpListener) {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((tcp, peer)) => {
-                    let Some(place) = shard.app.admission.admit(peer.ip()) else {
-                        // Dropped before a byte is read: over the limit there is nothing cheaper.
-                        shard.app.metrics.refused("connections");
-                        continue;
+                    let app = &shard.app;
+                    let place = match app.admission.admit(peer.ip(), app.clock.now()) {
+                        Ok(place) => place,
+                        Err(reason) => {
+                            // Dropped before a byte is read: over the limit there is nothing cheaper.
+                            app.metrics.refused(reason);
+                            continue;
+                        }
                     };
                     if let Err(error) = tcp.set_nodelay(true) {
                         tracing::debug!(%error, "a connection was gone before it was set up");

@@ -229,6 +229,14 @@ impl History {
 }
 
 impl Inputs {
+    /// How many events there are
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Many(inputs) => inputs.len(),
+        }
+    }
+
     /// The events, if the grant covers them all
     pub(super) fn into_entries(
         self,

@@ -143,6 +143,7 @@ impl PlainSocket {
             socket,
             topic,
             grant,
+            listed,
             ..
         } = self;
         let mut events = Vec::new();
@@ -163,6 +164,12 @@ impl PlainSocket {
                 "the grant does not cover publishing to this topic",
                 now,
             );
+            return;
+        }
+        let (subject, address) = (grant.subject.as_deref(), listed.address());
+        if let Err(problem) = app.publish_rates.admit(subject, address, events.len(), now) {
+            app.metrics.refused(problem.kind());
+            self.close(app, Closing::Overloaded, problem.detail(), now);
             return;
         }
         app.metrics.published(events.len() as u64);

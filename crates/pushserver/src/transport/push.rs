@@ -24,7 +24,9 @@ use crate::follow;
 use crate::publish::{
     Entry, Results, publish_entries, publish_problem, receipt_object, result_object,
 };
+use crate::rates::{self, Allowance};
 use crate::refresh::renewed;
+use crate::web::problem::Problem;
 
 /// A connection that subscribes, publishes and asks by commands
 pub(crate) struct PushSocket {
@@ -33,6 +35,8 @@ pub(crate) struct PushSocket {
     subscription: Subscription,
     listed: Listed,
     grant: Arc<Grant>,
+    /// Commands it may still say
+    commands: Option<Allowance>,
     /// Publishes the store has not answered yet; nothing more is read meanwhile
     publishing: Option<Run>,
     /// A token of which it is not known yet whether it is good; nothing more is read meanwhile
@@ -66,6 +70,7 @@ impl PushSocket {
             subscription,
             listed,
             grant,
+            commands: None,
             publishing: None,
             renewing: None,
             awaited,
@@ -261,6 +266,12 @@ impl PushSocket {
                     continue;
                 }
             };
+            if let Err(problem) = self.spend(app, &envelope.command, now) {
+                app.metrics.refused(problem.kind());
+                self.publish(app, std::mem::take(&mut run));
+                reply(&mut self.socket, envelope.reference, Err(problem.into()));
+                continue;
+            }
             let result = match envelope.command {
                 Command::Refresh(refresh) => {
                     self.publish(app, std::mem::take(&mut run));
@@ -290,6 +301,27 @@ impl PushSocket {
             reply(&mut self.socket, envelope.reference, result);
         }
         self.publish(app, run);
+    }
+
+    /// Takes a command from what the connection may say, and its events from what its subject may publish
+    fn spend(&mut self, app: &Arc<App>, command: &Command, now: Timestamp) -> Result<(), Problem> {
+        if app.publish_rates.is_open() {
+            return Ok(());
+        }
+        if let Some(per_second) = app.config.rates.connection_commands_per_second {
+            let allowance = self
+                .commands
+                .get_or_insert_with(|| Allowance::full(per_second, now));
+            allowance.take(per_second, 1, now).map_err(|wait| {
+                let setting = "rates.connection_commands_per_second";
+                rates::too_many("too-many-commands", setting, wait)
+            })?;
+        }
+        let Command::Publish(inputs) = command else {
+            return Ok(());
+        };
+        let (subject, address) = (self.grant.subject.as_deref(), self.listed.address());
+        app.publish_rates.admit(subject, address, inputs.len(), now)
     }
 
     fn obey(&mut self, app: &Arc<App>, command: Command, now: Timestamp) -> Result<Value, Failure> {

@@ -12,7 +12,7 @@ mod transcript;
 
 use transcript::{Reader, SERVER, hex, masked};
 
-const LIMIT: usize = 100_000;
+const LIMIT: usize = 5_000;
 
 fuzz_target!(|input: &[u8]| {
     let Some((&how, bytes)) = input.split_first() else {
@@ -58,20 +58,22 @@ fn inflate(how: u8, bytes: &[u8]) {
                 same || ours.starts_with(&format!("binary({out}")) || ours.starts_with('!'),
                 "{ours} {out}"
             );
-            // Without a last block inside, both have seen all of it: then they are the same.
+            // Without a last block inside, and with nothing more out of the end we added, both have seen all of it: then they are the same.
             let mut inflater = miniz_oxide::inflate::core::DecompressorOxide::new();
             let mut room = vec![0; LIMIT + 1];
             let flags =
                 miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF
                     | miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_HAS_MORE_INPUT;
             let open = [bytes, &[0x00, 0x00, 0xFF, 0xFF]].concat();
-            let (status, ..) =
+            let (status, _, made) =
                 miniz_oxide::inflate::core::decompress(&mut inflater, &open, &mut room, 0, flags);
-            if status == TINFLStatus::NeedsMoreInput {
+            if status == TINFLStatus::NeedsMoreInput && made * 2 == out.len() {
                 assert!(same, "{ours} is not {out}");
             }
         }
         Err(error) if error.status == TINFLStatus::HasMoreOutput => assert_eq!(ours, "!1009"),
+        // With a context to keep, a message cut short inside the table of a block shows only in the next.
+        Err(_) if how & 2 == 0 && !bytes.is_empty() => assert!(ours.starts_with('!'), "{ours}"),
         _ => {}
     }
 }
@@ -90,7 +92,7 @@ fn deflate(how: u8, bytes: &[u8]) {
     let mut stream = Vec::new();
     let mut expect = Vec::new();
     for message in messages {
-        let message = message.repeat(1 + usize::from(how >> 5) * 50);
+        let message = message.repeat(1 + usize::from(how >> 5) * 5);
         let compressed = deflater.compress(&message);
         if !takeover {
             let whole = [

@@ -42,7 +42,7 @@ fuzz_target!(|input: &[u8]| {
         let mut bytes = Vec::new();
         let mut rest = script;
         while let [what, len, after @ ..] = rest {
-            let repeat = 1 + usize::from(what >> 4) * 97;
+            let repeat = 1 + usize::from(what >> 4) * 5;
             let (data, after) = after.split_at(usize::from(*len).min(after.len()));
             rest = after;
             let data = data.repeat(repeat);

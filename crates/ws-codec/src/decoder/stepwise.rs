@@ -210,7 +210,7 @@ impl Decoder {
             .expect("a data frame's payload belongs to a message");
         let checked = message.kind == Kind::Text && !message.compressed;
         let most = if checked {
-            Decoder::MAX_WHOLE_TEXT / 4
+            Decoder::MAX_WHOLE_TEXT / 2
         } else {
             usize::MAX
         };

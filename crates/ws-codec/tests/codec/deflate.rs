@@ -115,9 +115,26 @@ fn what_is_not_deflate_is_invalid_data() {
         // Cut short in a stored block: the four octets that are added would be its data
         reader.check(&masked(0xC2, b"\x00\xFF\x00\x00\xFFHello"), "!1007");
         reader.check(&masked(0xC2, b"\x00\x0A\x00\xF5\xFFHello"), "!1007");
-        // Cut short in a block with a code of its own
+        // Broken in the table of a block with a code of its own
         reader.check(&masked(0xC2, b"\xED\xC0\x81\x00"), "!1007");
     }
+}
+
+#[test]
+fn a_message_cut_short_anywhere_is_invalid_data() {
+    let compressed =
+        deflater(15, false).compress("words, words and more words of it".repeat(9).as_bytes());
+    for end in 1..compressed.len() - 1 {
+        ALONE.check_few(&masked(0xC2, &compressed[..end]), "!1007");
+    }
+}
+
+#[test]
+fn a_last_block_cut_short_is_invalid_data() {
+    // What is appended happens to end the block, and what comes after it would begin another stream.
+    let cut = b"\x63\x7C\xE1\x62\x27\x63\x61\x62\x3B\x63\x61\x63\x62\x63\xFF";
+    PLAIN.check(&masked(0xC2, cut), "!1007");
+    ALONE.check(&masked(0xC2, cut), "!1007");
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! docs/PERFORMANCE.md, from the results alone.
 
 use crate::gate::{self, Bound, Standing};
-use crate::report::{chart, spread, table};
+use crate::report::{chart, number, spread, table};
 use crate::results::Results;
 
 /// The page.
 pub(crate) fn render(results: &Results, bounds: &[Bound]) -> String {
     format!(
-        "# Performance\n\n{INTRODUCTION}\n\n## The machine\n\n{}\n\n## The bounds\n\n{}\n\n## The servers\n\n{}\n\n## The measurements\n\n{}",
+        "# Performance\n\n{INTRODUCTION}\n\n## The machine\n\n{}\n\n## The bounds\n\n{}\n\n## What it means for sizing\n\n{}\n\n## The servers\n\n{}\n\n## The measurements\n\n{}",
         results
             .machine
             .iter()
@@ -15,6 +15,7 @@ pub(crate) fn render(results: &Results, bounds: &[Bound]) -> String {
             .collect::<String>()
             .trim_end(),
         verdicts(results, bounds),
+        sizing(results),
         servers(results),
         measurements(results),
     )
@@ -59,6 +60,69 @@ fn verdicts(results: &Results, bounds: &[Bound]) -> String {
         ));
     }
     out.trim_end().to_owned()
+}
+
+/// What the figures of our own server mean to who plans machines for it.
+fn sizing(results: &Results) -> String {
+    let ours = |scenario: &str, metric: &str| {
+        results
+            .outcomes
+            .get(scenario)?
+            .row("pushserver")?
+            .spread(metric)
+    };
+    let mut lines = Vec::new();
+    for (scenario, what) in [
+        ("idle-ws", "idle WebSockets"),
+        ("idle-sse", "idle event streams"),
+    ] {
+        if let Some(rss) = ours(scenario, "rss") {
+            lines.push(format!(
+                "- One GiB holds {} {what} ({} KiB each), besides what the kernel keeps for their sockets.",
+                number(1_048_576.0 / rss.median),
+                number(rss.median)
+            ));
+        }
+        if let Some(connect) = ours(scenario, "connect") {
+            lines.push(format!(
+                "- One core makes {} of them a second.",
+                number(1e6 / connect.median)
+            ));
+        }
+    }
+    for (scenario, what) in [
+        (
+            "ws-1000-128-w1",
+            "WebSocket deliveries a second when events come one by one",
+        ),
+        ("ws-1000-128-w16", "when sixteen come at once"),
+        (
+            "sse-1000-128-w1",
+            "event stream deliveries a second when events come one by one",
+        ),
+        ("sse-1000-128-w16", "when sixteen come at once"),
+        (
+            "replay-500x200",
+            "events a second to clients that come back",
+        ),
+        (
+            "publish-post",
+            "events published a second by one HTTP request each",
+        ),
+        (
+            "publish-batch",
+            "events published a second by batches of 100",
+        ),
+    ] {
+        if let Some(cpu) = ours(scenario, "cpu") {
+            lines.push(format!(
+                "- One core makes {} {what} ({} us each).",
+                number(1e6 / cpu.median),
+                number(cpu.median)
+            ));
+        }
+    }
+    lines.join("\n")
 }
 
 fn servers(results: &Results) -> String {

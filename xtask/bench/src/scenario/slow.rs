@@ -27,11 +27,15 @@ const AT_LEAST_BYTES: u64 = 50 << 20;
 /// How long a server may take over it; the table tells how far it came.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// Nothing for so long means that nothing more will come
+const QUIET: Duration = Duration::from_secs(4);
+
 struct Pair {
     without: Contender,
     with: Contender,
     slow: Fleet,
-    before_kib: u64,
+    /// Memory before the first event, without and with the slow readers
+    before_kib: (u64, u64),
     row: Row,
 }
 
@@ -76,7 +80,7 @@ fn start(profile: &Profile, places: &Places, transport: Transport) -> Result<Pai
         true,
     )?;
     Ok(Pair {
-        before_kib: with.server.rss_kib(),
+        before_kib: (without.server.rss_kib(), with.server.rss_kib()),
         row: with.row.clone(),
         without,
         with,
@@ -118,7 +122,13 @@ fn finish(mut pair: Pair) -> Result<Row> {
     {
         pair.with.fleet.burst(WINDOW)?;
     }
-    let grown = pair.with.server.rss_kib().saturating_sub(pair.before_kib);
+    // What the log and its encodings take is the same in both, once both have filled it.
+    let grown = |contender: &Contender, before| contender.server.rss_kib().saturating_sub(before);
+    let (without, with) = (
+        grown(&pair.without, pair.before_kib.0),
+        grown(&pair.with, pair.before_kib.1),
+    );
+    let grown = with.saturating_sub(without);
     row.push(&[
         ("slow-rss", rounded(as_f64(grown) / as_f64(SLOW as u64))),
         (
@@ -127,7 +137,7 @@ fn finish(mut pair: Pair) -> Result<Row> {
         ),
     ]);
     let published = pair.with.fleet.published();
-    let ended = pair.slow.drain(Duration::from_millis(1500))?;
+    let ended = pair.slow.drain(QUIET)?;
     let (mut lost, mut announced, mut silent, mut cut) = (0, 0, 0, 0);
     let mut codes = BTreeMap::<u16, u32>::new();
     for index in 0..SLOW {

@@ -1,0 +1,215 @@
+//! The server as a process.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use super::PATIENCE;
+use super::http::{Reply, Request};
+
+/// A running server; it is killed when this is dropped.
+pub(crate) struct Server {
+    process: Child,
+    address: SocketAddr,
+    settings: Vec<String>,
+    /// What it has written, shown when the test fails
+    said: Arc<Mutex<String>>,
+}
+
+impl Server {
+    /// The server as somebody starts it who has read nothing, on a free port of loopback.
+    pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same with these settings, such as `stream.heartbeat=1s`.
+    pub(crate) fn with(settings: &[&str]) -> Self {
+        let settings = settings.iter().map(|s| (*s).to_owned()).collect();
+        Self::launch("127.0.0.1:0", settings)
+    }
+
+    fn launch(listen: &str, settings: Vec<String>) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_pushserver"))
+            .args(["serve", "--listen", listen])
+            .args(settings.iter().flat_map(|s| ["--set", s]))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let (lines, heard) = channel();
+        let stdout = process.stdout.take().unwrap();
+        let stderr = process.stderr.take().unwrap();
+        let (said_out, said_err) = (said.clone(), said.clone());
+        thread::spawn(move || listen_to(stdout, &said_out, |line| drop(lines.send(line))));
+        thread::spawn(move || listen_to(stderr, &said_err, drop));
+        let Some(address) = announced(&heard) else {
+            drop(process.kill());
+            let said = said.lock().unwrap();
+            panic!("the server does not say where it listens; it said:\n{said}");
+        };
+        Self {
+            process,
+            address,
+            settings,
+            said,
+        }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address of something on it.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The same for a WebSocket.
+    pub(crate) fn ws_url(&self, path: &str) -> String {
+        format!("ws://{}{path}", self.address)
+    }
+
+    /// Sends a request of one's own making and reads the whole answer.
+    pub(crate) fn ask(&self, request: &Request<'_>) -> Reply {
+        request.send(self.address)
+    }
+
+    /// Publishes text to a topic, and returns the position it was answered.
+    #[track_caller]
+    pub(crate) fn publish(&self, topic: &str, data: &str) -> String {
+        self.publish_as(topic, "", data)
+    }
+
+    /// The same with a query string such as `?type=price`.
+    #[track_caller]
+    pub(crate) fn publish_as(&self, topic: &str, query: &str, data: &str) -> String {
+        let path = format!("/topics/{topic}{query}");
+        let reply = self.ask(&Request::post(&path, data.as_bytes()));
+        assert!(reply.is_success(), "publishing was answered {reply:?}");
+        reply.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Kills the server if the test fails while this lives, so that threads which wait for it end too.
+    pub(crate) fn dies_with_the_test(&self) -> impl Drop {
+        DiesWithTheTest(self)
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([format!("-{name}"), self.process.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success(), "kill -{name}");
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
+            assert!(start.elapsed() < PATIENCE, "the server does not end");
+            thread::yield_now();
+        }
+    }
+
+    /// Kills it as a crash would, and starts another in its place.
+    pub(crate) fn crash_and_restart(&mut self) {
+        self.signal("KILL");
+        self.wait();
+        *self = Self::launch(&self.address.to_string(), self.settings.clone());
+    }
+
+    /// Ends it as a deploy would, and starts another in its place.
+    pub(crate) fn restart(&mut self) {
+        self.signal("TERM");
+        self.wait();
+        *self = Self::launch(&self.address.to_string(), self.settings.clone());
+    }
+
+    /// Bytes of memory it holds now.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib * 1024
+    }
+
+    /// What it has written so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+        if thread::panicking() {
+            println!("the server at {} said:\n{}", self.address, self.said());
+        }
+    }
+}
+
+struct DiesWithTheTest<'a>(&'a Server);
+
+impl Drop for DiesWithTheTest<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.signal("KILL");
+        }
+    }
+}
+
+/// The address in the line that says where it listens.
+fn announced(heard: &Receiver<String>) -> Option<SocketAddr> {
+    while let Ok(line) = heard.recv_timeout(PATIENCE) {
+        if let Some(address) = address_in(&line) {
+            return Some(address);
+        }
+    }
+    None
+}
+
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let at = line.find("127.0.0.1:")?;
+    let end = line[at..]
+        .find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':')
+        .map_or(line.len(), |n| at + n);
+    line[at..end].parse().ok()
+}
+
+fn listen_to(pipe: impl Read, said: &Mutex<String>, mut each: impl FnMut(String)) {
+    for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+        let mut said = said.lock().unwrap();
+        said.push_str(&line);
+        said.push('\n');
+        drop(said);
+        each(line);
+    }
+}
+
+#[test]
+fn the_address_is_found_in_what_the_server_prints() {
+    let address = |line| address_in(line).map(|a| a.to_string());
+    assert_eq!(
+        address("pushserver listening on http://127.0.0.1:8123/").as_deref(),
+        Some("127.0.0.1:8123")
+    );
+    assert_eq!(
+        address("listening on 127.0.0.1:80").as_deref(),
+        Some("127.0.0.1:80")
+    );
+    assert_eq!(address("keeping the log in memory"), None);
+}
