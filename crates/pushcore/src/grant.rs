@@ -9,7 +9,7 @@ use crate::topic::Topic;
 /// pushcore knows no tokens: it decides by this and by `now`, at the start of a subscription and at every delivery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grant {
-    /// Who it is; a renewal must be for the same
+    /// Who it is; a renewal must be for the same, or the first to say
     pub subject: Option<String>,
     /// Which token it came from, for revocation
     pub token_id: Option<String>,

@@ -10,7 +10,8 @@ use crate::config::HubConfig;
 use crate::core::{Core, Wakers};
 use crate::delivery::{Budget, Delivery};
 use crate::event::NewEvent;
-use crate::grant::Revocation;
+use crate::grant::{Grant, Revocation};
+use crate::inspect::SubscriptionId;
 use crate::pattern::Pattern;
 use crate::position::{Epoch, Position};
 use crate::presence::{Member, PresenceError};
@@ -258,6 +259,37 @@ impl Hub {
     /// Subscriptions without a grant, which are the program's own, are not concerned. Costs a walk over all subscriptions.
     pub fn revoke(&self, revocation: &Revocation, until: Timestamp, now: Timestamp) {
         self.waking(|core, wakers| core.revoke(revocation, until, now, wakers));
+    }
+
+    /// Was this grant's token or subject taken back?
+    ///
+    /// Subscriptions look by themselves; this is for what else a grant allows, such as publishing.
+    #[must_use]
+    pub fn is_revoked(&self, grant: &Grant, now: Timestamp) -> bool {
+        let named = grant.token_id.is_some() || grant.subject.is_some();
+        named && self.lock().revoked.concerns(grant, now)
+    }
+
+    /// Lets a subscription go on under a renewed grant, as [`Subscription::regrant`] does for whoever holds it.
+    ///
+    /// The caller makes sure that the subscription still lives: its name may be another's afterwards.
+    ///
+    /// # Errors
+    /// As [`Subscription::regrant`].
+    pub fn regrant(
+        &self,
+        id: SubscriptionId,
+        grant: Arc<Grant>,
+        now: Timestamp,
+    ) -> Result<(), SubscribeError> {
+        self.waking(|core, wakers| {
+            if !core.cursors.contains(id.0 as usize) {
+                return Err(SubscribeError::Closed);
+            }
+            core.regrant(id.0, grant, now)?;
+            core.wake(id.0, wakers);
+            Ok(())
+        })
     }
 
     /// Lets `member` be present at a topic for `lease`, or renews that; says whether they came.

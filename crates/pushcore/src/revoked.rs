@@ -56,6 +56,9 @@ impl Revoked {
 
     /// Was this grant's token or subject revoked?
     pub(crate) fn concerns(&self, grant: &Grant, now: Timestamp) -> bool {
+        if self.until.is_empty() {
+            return false;
+        }
         let token = grant.token_id.clone().map(Revocation::Token);
         let subject = grant.subject.clone().map(Revocation::Subject);
         let is_live = |revocation: Revocation| {

@@ -118,7 +118,8 @@ impl Subscription {
     /// Patterns that it does not cover end at once, as [`EndReason::Revoked`](crate::EndReason::Revoked). Poll afterwards.
     ///
     /// # Errors
-    /// When it is for another subject, has run out or was revoked, or the subscription is over; then the old one stays.
+    /// When it is for another subject, has run out or was revoked, or the subscription is over; then the old one stays. A grant
+    /// that names nobody may be followed by one that names somebody, once.
     pub fn regrant(&mut self, grant: Arc<Grant>, now: Timestamp) -> Result<(), SubscribeError> {
         self.caught_up = false;
         self.hub.lock().regrant(self.id, grant, now)

@@ -9,7 +9,7 @@ use pushcore::Grant;
 
 use crate::app::App;
 use crate::auth::origin::{Foreign, OriginPolicy, Page};
-use crate::auth::{Refusal, client_address};
+use crate::auth::{Credentials, Refusal, client_address};
 use crate::peer::Peer;
 use crate::web::body::Body;
 use crate::web::problem::Problem;
@@ -55,10 +55,21 @@ pub(crate) async fn authorize(app: &App, parts: &Parts, peer: Peer) -> Result<Ar
         .authority
         .credentials(parts, ticket.as_deref(), address)
         .map_err(|refusal| refused(&refusal))?;
-    app.authorizer
-        .authorize(&credentials, app.clock.now())
-        .await
-        .map_err(|refusal| refused(&refusal))
+    decide(app, &credentials).await
+}
+
+/// The grant for credentials, unless it was taken back
+pub(crate) async fn decide(
+    app: &App,
+    credentials: &Credentials<'_>,
+) -> Result<Arc<Grant>, Problem> {
+    let now = app.clock.now();
+    let decided = app.authorizer.authorize(credentials, now).await;
+    let grant = decided.map_err(|refusal| refused(&refusal))?;
+    if app.hub.is_revoked(&grant, now) {
+        return Err(refused(&Refusal::Invalid));
+    }
+    Ok(grant)
 }
 
 /// The address that a client is counted under

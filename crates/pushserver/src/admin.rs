@@ -133,7 +133,7 @@ fn connection(app: &App, one: &Connection) -> Value {
     let mut object = json!({
         "id": one.id.to_string(),
         "transport": one.transport.as_str(),
-        "subject": one.subject,
+        "subject": one.subject(),
         "address": one.address.to_string(),
         "since": one.since.0,
     });

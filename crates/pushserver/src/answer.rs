@@ -18,7 +18,10 @@ use crate::page;
 use crate::pages;
 use crate::peer::Peer;
 use crate::publish;
+use crate::refresh;
+use crate::revocations;
 use crate::stream_start::StreamStart;
+use crate::tickets;
 use crate::topic_admin;
 use crate::transport::sse::Framing;
 use crate::web::accept::{self, Form};
@@ -128,6 +131,18 @@ where
         Route::Index => only_get(method, pages::html(pages::INDEX))?,
         Route::Console => only_get(method, pages::html(pages::CONSOLE))?,
         Route::PushJs => only_get(method, pages::script(pages::PUSH_JS))?,
+        Route::Tickets => match *method {
+            Method::POST => tickets::issue(app, parts, body, &*grant().await?).await?,
+            _ => return Err(Problem::method_not_allowed(method, "POST, OPTIONS")),
+        },
+        Route::Refresh(id) => match *method {
+            Method::POST => refresh::refresh(app, id, &grant().await?)?,
+            _ => return Err(Problem::method_not_allowed(method, "POST, OPTIONS")),
+        },
+        Route::Admin("revocations") => match *method {
+            Method::POST => revocations::revoke(app, parts, body, &*grant().await?).await?,
+            _ => return Err(Problem::method_not_allowed(method, "POST, OPTIONS")),
+        },
         Route::Admin(what) => admin::answer(app, what, parts, &*grant().await?)?,
         Route::Metrics => {
             let grant = grant().await;
@@ -221,6 +236,8 @@ async fn read_websocket(
     peer: Peer,
 ) -> Result<Answer, Problem> {
     let handshake = Handshake::read(app, parts)?;
+    let anonymous = access::is_anonymous(app, parts, peer);
+    let may_show_later = anonymous && handshake.transport() == Transport::Push;
     let opened = async {
         if app.leaving.phase() > Phase::Serving {
             return Err(Problem::overloaded("the server is leaving service"));
@@ -230,18 +247,29 @@ async fn read_websocket(
         let reading = names_topics
             .then(|| Reading::read(app, path, &query, &parts.headers, app.clock.now()))
             .transpose()?;
-        let grant = access::authorize(app, parts, peer).await?;
-        if let Some(reading) = &reading {
-            reading.check(&grant)?;
+        let grant = match access::authorize(app, parts, peer).await {
+            Err(problem) if may_show_later && problem.is_unauthorized() => Arc::default(),
+            decided => decided?,
+        };
+        let covered = reading.as_ref().map_or(Ok(()), |own| own.check(&grant));
+        let without_token = may_show_later && covered.is_err();
+        if !without_token {
+            covered?;
         }
         let (client, now) = (access::client(app, parts, peer), app.clock.now());
         let transport = handshake.transport();
         let listed = app.connections.enter(transport, &grant, client, now)?;
-        Ok((reading, grant, listed))
+        Ok((reading, grant, listed, without_token))
     };
     let start = match opened.await {
-        Ok((reading, grant, listed)) => handshake.open(app, reading, grant, listed)?,
+        Ok((reading, grant, listed, without_token)) => {
+            handshake.open(app, reading, grant, listed, without_token)?
+        }
         Err(problem) => {
+            let problem = match anonymous && problem.is_forbidden() {
+                true => Problem::unauthorized(problem.detail()),
+                false => problem,
+            };
             app.metrics.refused(problem.kind());
             handshake.refuse(app, &problem)
         }

@@ -2,7 +2,10 @@
 //!
 //! 4000 to 4499: come back. 4500 to 4999: do not, something must change first. docs/PROTOCOL.md lists them.
 
+use http::StatusCode;
 use ws_codec::{CloseCode, CloseFrame};
+
+use crate::web::problem::Problem;
 
 /// A close code of our own and the reason that goes with it
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,16 @@ impl Closing {
             Self::Ended => "ended",
             Self::Deleted => "deleted",
             Self::Revoked => "revoked",
+        }
+    }
+
+    /// The code that says what a problem says over HTTP
+    pub(crate) fn of(problem: &Problem) -> Self {
+        match problem.status() {
+            StatusCode::UNAUTHORIZED => Self::Unauthorized,
+            StatusCode::FORBIDDEN => Self::Forbidden,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Self::Overloaded,
+            _ => Self::BadRequest,
         }
     }
 

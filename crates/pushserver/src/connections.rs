@@ -6,10 +6,14 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Poll;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
-use pushcore::{Delivery, Grant, SubscriptionId, Timestamp};
+use pushcore::{Delivery, Grant, Hub, SubscribeError, SubscriptionId, Timestamp};
+use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::app::App;
+use crate::follow::subscribe_problem;
 use crate::metrics::{Metrics, Transport};
 use crate::web::problem::Problem;
 
@@ -26,25 +30,24 @@ pub(crate) struct Connections {
 
 #[derive(Debug)]
 struct Open {
-    /// Where names come from: a counter, mixed
-    counter: u64,
     by_id: BTreeMap<ConnectionId, Arc<Connection>>,
     by_subject: HashMap<String, usize>,
     by_transport: [usize; Transport::ALL.len()],
 }
 
-/// The name of a connection, told to its client
+/// The name of a connection, told to its client: 128 random bits
 ///
-/// Not a secret: whoever uses it must be who opened the connection.
+/// Whoever renews a connection by it must be its subject besides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct ConnectionId(u64);
+pub(crate) struct ConnectionId([u8; 16]);
 
 /// One open stream
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) transport: Transport,
-    pub(crate) subject: Option<String>,
+    /// Who it belongs to, from when that is known
+    subject: OnceLock<String>,
     pub(crate) address: IpAddr,
     pub(crate) since: Timestamp,
     subscription: OnceLock<SubscriptionId>,
@@ -63,12 +66,11 @@ pub(crate) struct Listed {
 }
 
 impl Connections {
-    pub(crate) fn new(metrics: &Arc<Metrics>, max_per_subject: usize, seed: u64) -> Arc<Self> {
+    pub(crate) fn new(metrics: &Arc<Metrics>, max_per_subject: usize) -> Arc<Self> {
         Arc::new(Self {
             metrics: Arc::clone(metrics),
             max_per_subject,
             open: Mutex::new(Open {
-                counter: seed,
                 by_id: BTreeMap::new(),
                 by_subject: HashMap::new(),
                 by_transport: [0; Transport::ALL.len()],
@@ -88,26 +90,16 @@ impl Connections {
         now: Timestamp,
     ) -> Result<Listed, Problem> {
         let mut open = self.open();
-        if let Some(subject) = &grant.subject {
-            let count = open.by_subject.entry(subject.clone()).or_default();
-            if *count >= self.max_per_subject {
-                return Err(Problem::new(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "too-many-connections",
-                    "Not now",
-                    format!(
-                        "this subject has {} connections, and `connections.max_per_subject` allows no more; close one",
-                        self.max_per_subject
-                    ),
-                ));
-            }
-            *count += 1;
+        let subject = OnceLock::new();
+        if let Some(name) = &grant.subject {
+            self.check_room(&open, name)?;
+            open.count(&subject, name);
         }
-        let id = open.next_id();
+        let id = ConnectionId::random();
         let connection = Arc::new(Connection {
             id,
             transport,
-            subject: grant.subject.clone(),
+            subject,
             address,
             since: now,
             subscription: OnceLock::new(),
@@ -122,6 +114,80 @@ impl Connections {
             head: 0,
             resuming: false,
         })
+    }
+
+    /// Gives an event stream another grant for the same subject; it goes on where it is
+    ///
+    /// # Errors
+    /// When there is no such stream, or the grant cannot be the next one of it.
+    pub(crate) fn renew(
+        &self,
+        hub: &Hub,
+        id: ConnectionId,
+        grant: &Arc<Grant>,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let connection = self.open().by_id.get(&id).cloned();
+        let connection = connection.ok_or_else(no_such_connection)?;
+        if connection.transport != Transport::EventStream {
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "not-a-stream",
+                "The connection can renew its grant itself",
+                "send the command `refresh` on the connection",
+            ));
+        }
+        self.renew_by(&connection, grant, || {
+            let subscription = connection.subscription();
+            hub.regrant(
+                subscription.ok_or(SubscribeError::Closed)?,
+                Arc::clone(grant),
+                now,
+            )
+        })
+    }
+
+    /// Lets `regrant` happen if the connection is still there and the subject it may get by it has room for one more
+    fn renew_by(
+        &self,
+        connection: &Connection,
+        grant: &Grant,
+        regrant: impl FnOnce() -> Result<(), SubscribeError>,
+    ) -> Result<(), Problem> {
+        // Held meanwhile, so that the stream cannot end and its subscription's name become another's.
+        let mut open = self.open();
+        if !open.by_id.contains_key(&connection.id) {
+            return Err(no_such_connection());
+        }
+        let new = grant.subject.as_ref();
+        let new = new.filter(|_| connection.subject.get().is_none());
+        if let Some(subject) = new {
+            self.check_room(&open, subject)?;
+        }
+        regrant().map_err(|error| not_renewed(&error))?;
+        if let Some(subject) = new {
+            open.count(&connection.subject, subject);
+        }
+        Ok(())
+    }
+
+    fn check_room(&self, open: &Open, subject: &str) -> Result<(), Problem> {
+        let max = self.max_per_subject;
+        if open
+            .by_subject
+            .get(subject)
+            .is_none_or(|count| *count < max)
+        {
+            return Ok(());
+        }
+        Err(Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many-connections",
+            "Not now",
+            format!(
+                "this subject has {max} connections, and `connections.max_per_subject` allows no more; close one"
+            ),
+        ))
     }
 
     /// How many there are of each transport
@@ -141,7 +207,7 @@ impl Connections {
         let mut open = self.open();
         open.by_id.remove(&connection.id);
         open.by_transport[connection.transport as usize] -= 1;
-        let Some(subject) = &connection.subject else {
+        let Some(subject) = connection.subject.get() else {
             return;
         };
         if let Some(count) = open.by_subject.get_mut(subject) {
@@ -158,18 +224,44 @@ impl Connections {
 }
 
 impl Open {
-    /// No name is given twice: the counter does not repeat, and SplitMix64's mixing maps different numbers to
-    /// different ones
-    fn next_id(&mut self) -> ConnectionId {
-        self.counter = self.counter.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.counter;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ConnectionId(z ^ (z >> 31))
+    /// Counts a connection to its subject
+    fn count(&mut self, of: &OnceLock<String>, subject: &str) {
+        // A connection gets its subject once, under the lock.
+        let _ = of.set(subject.to_owned());
+        *self.by_subject.entry(subject.to_owned()).or_default() += 1;
+    }
+}
+
+/// What a client learns of a connection that is not its own: nothing
+fn no_such_connection() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "no-such-connection",
+        "There is no such connection",
+        "the connection has ended, or never was",
+    )
+}
+
+/// Why a grant cannot be the next one of a subscription, in HTTP's terms
+fn not_renewed(error: &SubscribeError) -> Problem {
+    match error {
+        SubscribeError::OtherSubject => Problem::new(
+            StatusCode::FORBIDDEN,
+            "other-subject",
+            "The token is for another subject",
+            "a connection stays the same subject's for as long as it lives",
+        ),
+        SubscribeError::Closed => no_such_connection(),
+        other => subscribe_problem(other),
     }
 }
 
 impl Connection {
+    /// Who it belongs to
+    pub(crate) fn subject(&self) -> Option<&str> {
+        self.subject.get().map(String::as_str)
+    }
+
     /// What it reads; known as soon as it has begun
     pub(crate) fn subscription(&self) -> Option<SubscriptionId> {
         self.subscription.get().copied()
@@ -185,6 +277,15 @@ impl Listed {
     /// What limits by address count the client as
     pub(crate) fn address(&self) -> IpAddr {
         self.connection.address
+    }
+
+    /// Lets `regrant` happen if the subject that the connection may get by it has room for one more
+    pub(crate) fn renew(
+        &self,
+        grant: &Grant,
+        regrant: impl FnOnce() -> Result<(), SubscribeError>,
+    ) -> Result<(), Problem> {
+        self.connections.renew_by(&self.connection, grant, regrant)
     }
 
     /// The stream reads by this subscription; `resuming` if the client came with a position
@@ -225,9 +326,19 @@ impl Drop for Listed {
     }
 }
 
+impl ConnectionId {
+    fn random() -> Self {
+        let mut bytes = [0; 16];
+        SystemRandom::new()
+            .fill(&mut bytes)
+            .expect("the operating system has random numbers");
+        Self(bytes)
+    }
+}
+
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
     }
 }
 
@@ -235,9 +346,8 @@ impl std::str::FromStr for ConnectionId {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let id = u64::from_str_radix(text, 16).map_err(|_| ())?;
-        digits.then_some(Self(id)).ok_or(())
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| ())?;
+        bytes.try_into().map(Self).map_err(|_| ())
     }
 }
 
@@ -260,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_subject_has_no_more_than_its_share_and_gets_it_back() {
-        let connections = Connections::new(&Arc::default(), 2, 7);
+        let connections = Connections::new(&Arc::default(), 2);
         let first = enter(&connections, Some("ann")).unwrap();
         let _second = enter(&connections, Some("ann")).unwrap();
         let problem = enter(&connections, Some("ann")).unwrap_err();
@@ -273,7 +383,7 @@ mod tests {
 
     #[test]
     fn pages_name_each_connection_once() {
-        let connections = Connections::new(&Arc::default(), 2, 7);
+        let connections = Connections::new(&Arc::default(), 2);
         let held: Vec<_> = (0..25)
             .map(|_| enter(&connections, None).unwrap())
             .collect();
@@ -294,9 +404,10 @@ mod tests {
 
     #[test]
     fn a_name_is_read_back_from_its_text() {
-        let id = ConnectionId(0xfeed);
+        let id = ConnectionId::random();
+        assert_eq!(id.to_string().len(), 22);
         assert_eq!(id.to_string().parse(), Ok(id));
-        assert_eq!("+00000000000feed".parse::<ConnectionId>(), Err(()));
         assert_eq!("feed".parse::<ConnectionId>(), Err(()));
+        assert_eq!("+".repeat(22).parse::<ConnectionId>(), Err(()));
     }
 }

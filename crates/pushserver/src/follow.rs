@@ -36,7 +36,7 @@ pub(crate) const PARAMETERS: &[&str] = &[
 ];
 
 /// What a reader asks for, whatever the transport
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reading {
     pub(crate) patterns: Vec<Pattern>,
     pub(crate) start: Start,

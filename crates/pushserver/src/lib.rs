@@ -24,12 +24,17 @@ mod pages;
 mod peer;
 mod publish;
 mod rates;
+mod refresh;
+mod revocations;
+#[cfg(test)]
+mod scenarios;
 mod server;
 mod service;
 mod shard;
 mod snapshot;
 mod stream_body;
 mod stream_start;
+mod tickets;
 mod tls;
 mod topic_admin;
 mod transport;

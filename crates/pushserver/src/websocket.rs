@@ -18,6 +18,7 @@ use crate::transport::Door;
 use crate::transport::closed::ClosedSocket;
 use crate::transport::plain::PlainSocket;
 use crate::transport::push::PushSocket;
+use crate::transport::renewal::Awaited;
 use crate::web::problem::Problem;
 
 /// The subprotocol that carries JSON commands and events
@@ -97,13 +98,15 @@ impl Handshake {
 
     /// Opens the door that the subprotocol asks for
     ///
-    /// `reading` is what the URL names; without a subprotocol that must be one exact topic.
+    /// `reading` is what the URL names; without a subprotocol that must be one exact topic. `without_token` lets in a
+    /// client of `push.v1` that has yet to show what allows it.
     pub(crate) fn open(
         self,
         app: &Arc<App>,
         reading: Option<Reading>,
         grant: Arc<Grant>,
         mut listed: Listed,
+        without_token: bool,
     ) -> Result<StreamStart, Problem> {
         let now = app.clock.now();
         let topic = match reading.as_ref().map(|reading| &reading.patterns[..]) {
@@ -116,7 +119,17 @@ impl Handshake {
             ));
         }
         let resuming = reading.as_ref().is_some_and(Reading::is_resuming);
+        let awaited = reading.as_ref().filter(|_| without_token).cloned();
+        let awaited = awaited.map(|reading| Awaited {
+            reading,
+            until: now.saturating_add(app.config.websocket.token_timeout),
+        });
         let options = match reading {
+            Some(reading) if without_token => SubscribeOptions {
+                patterns: Vec::new(),
+                start: Start::Now,
+                ..reading.into_options(&grant)
+            },
             Some(reading) => reading.into_options(&grant),
             None => SubscribeOptions {
                 start: Start::Now,
@@ -124,10 +137,10 @@ impl Handshake {
                 ..Default::default()
             },
         };
-        let subscription = app
-            .hub
-            .subscribe(options, now)
-            .map_err(|error| subscribe_problem(&error))?;
+        let subscription = match app.hub.subscribe(options, now) {
+            Ok(subscription) => subscription,
+            Err(error) => return Ok(self.refuse(app, &subscribe_problem(&error))),
+        };
         listed.begins(app, subscription.id(), resuming);
         let door = match topic {
             Some(topic) if !self.speaks_push => Door::Plain(Box::new(PlainSocket::new(
@@ -144,6 +157,7 @@ impl Handshake {
                 subscription,
                 listed,
                 grant,
+                awaited,
                 self.deflate,
                 now,
             ))),
@@ -157,12 +171,7 @@ impl Handshake {
 
     /// Opens the WebSocket only to close it: a browser can read a close code, but not a refused handshake
     pub(crate) fn refuse(self, app: &Arc<App>, problem: &Problem) -> StreamStart {
-        let closing = match problem.status() {
-            StatusCode::UNAUTHORIZED => Closing::Unauthorized,
-            StatusCode::FORBIDDEN => Closing::Forbidden,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Closing::Overloaded,
-            _ => Closing::BadRequest,
-        };
+        let closing = Closing::of(problem);
         let door = ClosedSocket::new(app, closing, problem.detail(), app.clock.now());
         StreamStart {
             status: self.status,

@@ -28,7 +28,7 @@ impl Core {
         let same = cursor
             .grant
             .as_ref()
-            .is_none_or(|own| own.subject == grant.subject);
+            .is_none_or(|own| own.subject.is_none() || own.subject == grant.subject);
         if !same {
             return Err(SubscribeError::OtherSubject);
         }
@@ -43,6 +43,11 @@ impl Core {
             .retain(|delivery| !matches!(delivery, Delivery::Expiring { .. }));
         self.set_deadline(id, now);
         Ok(())
+    }
+
+    /// Takes the waker of one cursor, if it waits.
+    pub(crate) fn wake(&mut self, id: u32, wakers: &mut Wakers) {
+        wake_one(&mut self.cursors[id as usize], wakers);
     }
 
     pub(crate) fn revoke(

@@ -8,6 +8,7 @@ use pushcore::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::renewal::Refresh;
 use crate::app::App;
 use crate::batch::EventInput;
 use crate::follow;
@@ -35,6 +36,8 @@ pub(super) enum Command {
     Publish(Inputs),
     /// One page of what is retained
     History(History),
+    /// Go on under another grant of the same subject
+    Refresh(Refresh),
     /// Ask whether the connection is alive
     Ping {},
 }
@@ -112,6 +115,11 @@ impl Envelope {
     pub(super) fn parse(text: &str) -> Result<Self, NotACommand> {
         serde_json::from_str(text).map_err(|error| {
             let message: Option<Value> = serde_json::from_str(text).ok();
+            // What serde has to say may quote the message, and a message that renews holds a token.
+            let error = match text.contains("refresh") {
+                true => "a renewal is {\"ref\":1,\"refresh\":{\"token\":\"…\"}}".to_owned(),
+                false => error.to_string(),
+            };
             NotACommand {
                 reference: message.and_then(|mut message| message.get_mut("ref").map(Value::take)),
                 failure: Failure::new(
@@ -119,7 +127,7 @@ impl Envelope {
                     format!(
                         "the message is not a command ({error}); a command is \
                          {{\"ref\":1,\"subscribe\":{{\"match\":[\"a\"]}}}} with one of \
-                         subscribe, unsubscribe, publish, history, ping"
+                         subscribe, unsubscribe, publish, history, refresh, ping"
                     ),
                 ),
             }
@@ -173,7 +181,7 @@ impl Subscribe {
         }
         let at = subscription
             .add_all(patterns, start, now)
-            .map_err(|error| Failure::new("forbidden", error.to_string()))?;
+            .map_err(|error| follow::subscribe_problem(&error))?;
         Ok(json!({ "at": at.to_string() }))
     }
 }

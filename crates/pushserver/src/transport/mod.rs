@@ -7,6 +7,7 @@ pub(crate) mod closed;
 mod command;
 pub(crate) mod plain;
 pub(crate) mod push;
+pub(crate) mod renewal;
 mod socket;
 pub(crate) mod sse;
 

@@ -13,16 +13,19 @@ use ws_codec::handshake::Deflate;
 
 use super::command::{Command, Envelope, Failure, presence_message};
 use super::plain::restart_frame;
+use super::renewal::{Awaited, Renewal};
 use super::socket::Socket;
 use super::{BLOCKED_BYTES, Output};
 use crate::app::App;
 use crate::close_codes::Closing;
 use crate::connections::Listed;
 use crate::encode::{self, Form, GapObject};
+use crate::follow;
 use crate::publish::{
     Entry, Results, publish_entries, publish_problem, result_object, write_receipt,
 };
 use crate::rates::{self, Allowance};
+use crate::refresh::renewed;
 use crate::web::problem::Problem;
 
 /// A connection that subscribes, publishes and asks by commands
@@ -37,6 +40,10 @@ pub(crate) struct PushSocket {
     commands: Option<Allowance>,
     /// Publishes the store has not answered yet; nothing more is read meanwhile
     publishing: Option<Run>,
+    /// A token of which it is not known yet whether it is good; nothing more is read meanwhile
+    renewing: Option<Renewal>,
+    /// Until a token comes, the connection reads nothing and nothing else is carried out
+    awaited: Option<Awaited>,
     /// Commands of the last read that wait for that answer
     waiting: VecDeque<Message<'static>>,
 }
@@ -48,15 +55,13 @@ impl PushSocket {
         subscription: Subscription,
         listed: Listed,
         grant: Arc<Grant>,
+        awaited: Option<Awaited>,
         agreed: Option<Deflate>,
         now: Timestamp,
     ) -> Self {
-        let mut socket = Socket::new(app, agreed, now);
-        let state = json!({ "state": {
-            "at": subscription.position().to_string(), "connection": listed.id().to_string(),
-        } });
-        socket.say(&state.to_string());
-        Self {
+        let socket = Socket::new(app, agreed, now);
+        let is_awaited = awaited.is_some();
+        let mut this = Self {
             form: if socket.takes_deflated() {
                 Form::WsPushDeflated
             } else {
@@ -69,8 +74,21 @@ impl PushSocket {
             grant,
             commands: None,
             publishing: None,
+            renewing: None,
+            awaited,
             waiting: VecDeque::new(),
+        };
+        if !is_awaited {
+            this.say_state();
         }
+        this
+    }
+
+    fn say_state(&mut self) {
+        let at = self.subscription.position().to_string();
+        let connection = self.listed.id().to_string();
+        let state = json!({ "state": { "at": at, "connection": connection } });
+        self.socket.say(&state.to_string());
     }
 
     pub(crate) fn poll_output(
@@ -79,7 +97,14 @@ impl PushSocket {
         app: &Arc<App>,
         now: Timestamp,
     ) -> Poll<Output> {
-        self.poll_publishing(cx, app, now);
+        self.poll_waiting(cx, app, now);
+        if self
+            .awaited
+            .as_ref()
+            .is_some_and(|awaited| awaited.until <= now)
+        {
+            self.close(app, Closing::Unauthorized, "no token came in time", now);
+        }
         loop {
             if let Some(control) = self.socket.poll_control() {
                 return Poll::Ready(control);
@@ -124,17 +149,90 @@ impl PushSocket {
         self.socket.say(&message.to_string());
     }
 
-    fn poll_publishing(&mut self, cx: &mut Context<'_>, app: &Arc<App>, now: Timestamp) {
+    /// Goes on with what waits for an answer, and with the commands behind it
+    fn poll_waiting(&mut self, cx: &mut Context<'_>, app: &Arc<App>, now: Timestamp) {
+        loop {
+            if self.poll_publishing(cx).is_pending()
+                || self.poll_renewing(cx, app, now).is_pending()
+            {
+                return;
+            }
+            if self.waiting.is_empty() {
+                return;
+            }
+            self.obey_waiting(app, now);
+        }
+    }
+
+    fn poll_publishing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(run) = &mut self.publishing else {
-            return;
+            return Poll::Ready(());
         };
-        let Poll::Ready(results) = run.poll(cx) else {
-            return;
-        };
+        let results = ready!(run.poll(cx));
         if let Some(run) = self.publishing.take() {
             run.answer(&mut self.socket, results);
         }
-        self.obey_waiting(app, now);
+        Poll::Ready(())
+    }
+
+    fn poll_renewing(&mut self, cx: &mut Context<'_>, app: &Arc<App>, now: Timestamp) -> Poll<()> {
+        let Some(renewal) = &mut self.renewing else {
+            return Poll::Ready(());
+        };
+        let decided = ready!(renewal.poll(cx));
+        let reference = renewal.reference.take();
+        self.renewing = None;
+        let result = decided.and_then(|grant| self.renew(app, grant, now));
+        let code = result.as_ref().err().map(|failure| failure.code);
+        reply(&mut self.socket, reference, result);
+        if self.awaited.is_some() {
+            match code {
+                Some("unauthorized") => {
+                    self.close(app, Closing::Unauthorized, "the token is not accepted", now);
+                }
+                Some("forbidden") => {
+                    let reason = "the grant does not cover what the URL names";
+                    self.close(app, Closing::Forbidden, reason, now);
+                }
+                _ => {}
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Goes on under `grant`, from the same cursor
+    fn renew(
+        &mut self,
+        app: &Arc<App>,
+        grant: Arc<Grant>,
+        now: Timestamp,
+    ) -> Result<Value, Failure> {
+        if let Some(awaited) = &self.awaited {
+            awaited.reading.check(&grant)?;
+        }
+        let subscription = &mut self.subscription;
+        self.listed
+            .renew(&grant, || subscription.regrant(Arc::clone(&grant), now))?;
+        if let Some(Awaited { reading, .. }) = self.awaited.take() {
+            let added = subscription.add_all(reading.patterns, Some(reading.start), now);
+            if let Err(error) = added {
+                // Revoked since, or the server is full: nothing is read, and the client is told to go.
+                let problem = follow::subscribe_problem(&error);
+                let closing = Closing::of(&problem);
+                self.close(app, closing, problem.detail(), now);
+                return Err(problem.into());
+            }
+            self.say_state();
+        }
+        let answer = renewed(&grant);
+        self.grant = grant;
+        Ok(answer)
+    }
+
+    fn close(&mut self, app: &Arc<App>, closing: Closing, reason: &str, now: Timestamp) {
+        self.awaited = None;
+        app.metrics.closed(closing.as_str());
+        self.socket.close(closing.frame(reason), now);
     }
 
     pub(crate) fn handle_input(&mut self, app: &Arc<App>, now: Timestamp, bytes: &mut [u8]) {
@@ -151,6 +249,7 @@ impl PushSocket {
     fn obey_waiting(&mut self, app: &Arc<App>, now: Timestamp) {
         let mut run = Run::default();
         while self.publishing.is_none()
+            && self.renewing.is_none()
             && let Some(message) = self.waiting.pop_front()
         {
             let Message::Text(text) = &message else {
@@ -173,6 +272,19 @@ impl PushSocket {
                 continue;
             }
             let result = match envelope.command {
+                Command::Refresh(refresh) => {
+                    self.publish(app, std::mem::take(&mut run));
+                    let (address, reference) = (self.listed.address(), envelope.reference);
+                    self.renewing = Some(Renewal::start(app, refresh, address, reference));
+                    // Most know at once.
+                    let _ = self.poll_renewing(&mut Context::from_waker(Waker::noop()), app, now);
+                    continue;
+                }
+                Command::Ping {} => Ok(json!({})),
+                _ if self.awaited.is_some() => Err(Failure::new(
+                    "unauthorized",
+                    "the first message of this connection is {\"refresh\":{\"token\":\"…\"}}",
+                )),
                 Command::Publish(inputs) => match inputs.into_entries(&self.grant, now) {
                     Ok(entries) => {
                         run.push(envelope.reference, entries);
@@ -218,7 +330,7 @@ impl PushSocket {
             }
             Command::Unsubscribe(unsubscribe) => unsubscribe.run(&mut self.subscription),
             Command::History(history) => history.run(app, &self.grant, now),
-            Command::Publish(_) | Command::Ping {} => Ok(json!({})),
+            Command::Publish(_) | Command::Refresh(_) | Command::Ping {} => Ok(json!({})),
         }
     }
 
@@ -234,7 +346,9 @@ impl PushSocket {
 
     /// Commands are taken only while the one before is answered and its answer is on its way
     pub(crate) fn wants_input(&self, app: &Arc<App>) -> bool {
-        self.publishing.is_none() && self.socket.queued() <= app.config.stream.send_buffer_bytes
+        self.publishing.is_none()
+            && self.renewing.is_none()
+            && self.socket.queued() <= app.config.stream.send_buffer_bytes
     }
 
     pub(crate) fn handle_time(&mut self, now: Timestamp) {
@@ -254,7 +368,11 @@ impl PushSocket {
     }
 
     pub(crate) fn deadline(&self) -> Timestamp {
-        self.socket.deadline()
+        let socket = self.socket.deadline();
+        match &self.awaited {
+            Some(awaited) => socket.min(awaited.until),
+            None => socket,
+        }
     }
 }
 

@@ -19,9 +19,10 @@ use crate::encode::{self, Form, GapObject};
 /// Its first bytes are the time to wait before coming back and the state event, whose id is the starting cursor:
 /// so headers flush at once, and a client that never gets an event still owns a position.
 pub(crate) struct EventStream {
+    /// Dropped first: as long as the stream is listed, its subscription can be renewed
+    listed: Listed,
     subscription: Subscription,
     budget: Budget,
-    listed: Listed,
     form: Form,
     next: Next,
     /// The server leaves, and the client is to come back after this time

@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 use crate::stream_body::StreamBody;
@@ -113,6 +114,17 @@ where
                 }
             }
         }
+    }
+
+    /// The whole body as a JSON object; `example` is one that would be right
+    pub(crate) async fn json<T: DeserializeOwned>(
+        self,
+        limit: usize,
+        example: &'static str,
+    ) -> Result<T, Problem> {
+        let body = self.whole(limit).await?;
+        serde_json::from_slice(&body)
+            .map_err(|error| Problem::bad_body(format!("{error}; the body is like {example}")))
     }
 
     /// The whole body, refused as soon as it is known to exceed `limit` bytes

@@ -71,6 +71,15 @@ impl Problem {
         )
     }
 
+    pub(crate) fn bad_body(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "bad-body",
+            "The body is not what this path takes",
+            detail,
+        )
+    }
+
     pub(crate) fn bad_handshake(detail: impl Into<String>) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
@@ -117,7 +126,12 @@ impl Problem {
 
     /// Whether a grant was there and did not suffice
     pub(crate) fn is_forbidden(&self) -> bool {
-        self.kind == "forbidden"
+        matches!(self.kind, "forbidden" | "other-subject")
+    }
+
+    /// Whether what was shown is not good, or nothing was
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        self.kind == "unauthorized"
     }
 
     /// Whether the same request may be answered a little later
