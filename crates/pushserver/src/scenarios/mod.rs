@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::peer::Peer;
 use crate::transport::{Door, Output};
 
+mod presence;
 mod refresh;
 mod revocations;
 mod tickets;
