@@ -24,6 +24,7 @@ use crate::transport::{Door, Output};
 mod presence;
 mod refresh;
 mod revocations;
+mod tenants;
 mod tickets;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
