@@ -270,6 +270,19 @@ impl Hub {
         named && self.lock().revoked.concerns(grant, now)
     }
 
+    /// Would a subscription to these patterns be allowed? For what else is to be judged as reading is.
+    ///
+    /// # Errors
+    /// As [`Hub::subscribe`], bounds aside.
+    pub fn check_reading(
+        &self,
+        grant: &Grant,
+        patterns: &[Pattern],
+        now: Timestamp,
+    ) -> Result<(), SubscribeError> {
+        self.lock().check_grant(grant, patterns, now)
+    }
+
     /// Lets a subscription go on under a renewed grant, as [`Subscription::regrant`] does for whoever holds it.
     ///
     /// The caller makes sure that the subscription still lives: its name may be another's afterwards.

@@ -108,6 +108,11 @@ impl Subscription {
         Ok(at)
     }
 
+    /// Is told from now on who comes to its topics and leaves them, as if it had asked for that at its start.
+    pub fn hear_presence(&mut self) {
+        self.hub.lock().hear_presence(self.id);
+    }
+
     /// Reads `pattern` no longer; says whether it did.
     pub fn remove(&mut self, pattern: &Pattern) -> bool {
         self.hub.lock().remove(self.id, pattern)

@@ -17,6 +17,7 @@ use crate::metrics::Transport;
 use crate::page;
 use crate::pages;
 use crate::peer::Peer;
+use crate::presence;
 use crate::publish;
 use crate::refresh;
 use crate::revocations;
@@ -131,6 +132,10 @@ where
         Route::Index => only_get(method, pages::html(pages::INDEX))?,
         Route::Console => only_get(method, pages::html(pages::CONSOLE))?,
         Route::PushJs => only_get(method, pages::script(pages::PUSH_JS))?,
+        Route::Presence => match *method {
+            Method::GET => presence::answer(app, parts, &*grant().await?)?,
+            _ => return Err(Problem::method_not_allowed(method, "GET, OPTIONS")),
+        },
         Route::Tickets => match *method {
             Method::POST => tickets::issue(app, parts, body, &*grant().await?).await?,
             _ => return Err(Problem::method_not_allowed(method, "POST, OPTIONS")),
@@ -148,7 +153,6 @@ where
             let grant = grant().await;
             only_get(method, admin::metrics(app, parts, peer, grant)?)?
         }
-        _ => return Err(Problem::not_found(parts.uri.path())),
     };
     Ok(Answer::Response(response))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use pushcore::{Hub, HubConfig, LagAction, LagPolicy, MaxLag, Pattern, Retention, RetentionRule};
 
 use crate::admission::Admission;
+use crate::attendance::Attendance;
 use crate::auth::{AuthError, Authority, Authorizer};
 use crate::clock::Clock;
 use crate::config::{self, Config, DrainMode};
@@ -31,6 +32,7 @@ pub(crate) struct App {
     pub(crate) admission: Arc<Admission>,
     pub(crate) publish_rates: PublishRates,
     pub(crate) connections: Arc<Connections>,
+    pub(crate) attendance: Arc<Attendance>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) jitter: Jitter,
     /// What ws-codec is told of the limits
@@ -54,6 +56,7 @@ impl App {
             None => Hub::new(hub_config(&config), seed, clock.now()),
         };
         Ok(Arc::new(Self {
+            attendance: Attendance::new(&hub),
             hub,
             authorizer: authorizer.unwrap_or_else(|| Arc::clone(&authority) as _),
             authority,

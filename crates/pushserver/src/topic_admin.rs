@@ -5,6 +5,7 @@ use pushcore::{Grant, Pattern, Topic};
 use serde_json::json;
 
 use crate::app::App;
+use crate::follow::subscribe_problem;
 use crate::publish::json_response;
 use crate::web::body::Body;
 use crate::web::problem::Problem;
@@ -14,11 +15,9 @@ use crate::web::problem::Problem;
 /// A topic that does not exist answers like one that is empty.
 pub(crate) fn head(app: &App, topic: &str, grant: &Grant) -> Result<Response<Body>, Problem> {
     let topic = parse(topic)?;
-    if !grant.may_subscribe(&Pattern::exact(topic.clone())) {
-        return Err(Problem::forbidden(format!(
-            "the grant does not cover reading `{topic}`"
-        )));
-    }
+    app.hub
+        .check_reading(grant, &[Pattern::exact(topic.clone())], app.clock.now())
+        .map_err(|error| subscribe_problem(&error))?;
     let status = app.hub.topic_status(&topic);
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();

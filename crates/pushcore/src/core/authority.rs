@@ -45,6 +45,12 @@ impl Core {
         Ok(())
     }
 
+    /// Lets a cursor hear who comes and goes, from now on.
+    pub(crate) fn hear_presence(&mut self, id: u32) {
+        let next = self.presence.next;
+        self.cursors[id as usize].heard.get_or_insert(next);
+    }
+
     /// Takes the waker of one cursor, if it waits.
     pub(crate) fn wake(&mut self, id: u32, wakers: &mut Wakers) {
         wake_one(&mut self.cursors[id as usize], wakers);
@@ -107,7 +113,7 @@ impl Core {
         any
     }
 
-    pub(super) fn check_grant(
+    pub(crate) fn check_grant(
         &self,
         grant: &Grant,
         patterns: &[Pattern],

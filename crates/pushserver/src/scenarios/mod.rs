@@ -21,8 +21,10 @@ use crate::config::Config;
 use crate::peer::Peer;
 use crate::transport::{Door, Output};
 
+mod presence;
 mod refresh;
 mod revocations;
+mod tenants;
 mod tickets;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";

@@ -8,11 +8,13 @@ use pushcore::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::presence::{Join, Leave, Presence};
 use super::renewal::Refresh;
 use crate::app::App;
 use crate::batch::EventInput;
 use crate::follow;
 use crate::page::{self, PageObject};
+use crate::presence::person;
 use crate::web::problem::Problem;
 
 /// A command and the reference its answer carries
@@ -36,6 +38,12 @@ pub(super) enum Command {
     Publish(Inputs),
     /// One page of what is retained
     History(History),
+    /// Ask who is there
+    Presence(Presence),
+    /// Be there
+    Join(Join),
+    /// Be there no longer
+    Leave(Leave),
     /// Go on under another grant of the same subject
     Refresh(Refresh),
     /// Ask whether the connection is alive
@@ -50,6 +58,8 @@ pub(super) struct Subscribe {
     after: Option<String>,
     last: Option<u64>,
     since: Option<String>,
+    #[serde(default)]
+    presence: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -127,7 +137,8 @@ impl Envelope {
                     format!(
                         "the message is not a command ({error}); a command is \
                          {{\"ref\":1,\"subscribe\":{{\"match\":[\"a\"]}}}} with one of \
-                         subscribe, unsubscribe, publish, history, refresh, ping"
+                         subscribe, unsubscribe, publish, history, presence, \
+                         join, leave, refresh, ping"
                     ),
                 ),
             }
@@ -178,6 +189,9 @@ impl Subscribe {
                     subscription.position()
                 ),
             ));
+        }
+        if self.presence {
+            subscription.hear_presence();
         }
         let at = subscription
             .add_all(patterns, start, now)
@@ -274,14 +288,15 @@ pub(super) fn presence_message(change: &PresenceChange) -> Value {
         PresenceKind::Join => "join",
         PresenceKind::Leave => "leave",
     };
-    let mut object = json!({ "topic": change.topic.as_str(), "member": &*change.member });
-    if let Some(metadata) = &change.metadata {
-        object["metadata"] = serde_json::from_str(metadata).unwrap_or(Value::Null);
-    }
+    let object = person(
+        change.topic.as_str(),
+        &change.member,
+        change.metadata.as_deref(),
+    );
     json!({ name: object })
 }
 
-fn parse_patterns(texts: &[String]) -> Result<Vec<Pattern>, Failure> {
+pub(super) fn parse_patterns(texts: &[String]) -> Result<Vec<Pattern>, Failure> {
     if texts.is_empty() {
         return Err(Failure::new(
             "bad-topic",

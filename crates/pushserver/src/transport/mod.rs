@@ -6,6 +6,7 @@
 pub(crate) mod closed;
 mod command;
 pub(crate) mod plain;
+mod presence;
 pub(crate) mod push;
 pub(crate) mod renewal;
 mod socket;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use pushcore::{Budget, CloseReason, Delivery, Grant, Subscription, Timestamp};
+use pushcore::{Budget, CloseReason, Delivery, Grant, Pattern, Subscription, Timestamp, Topic};
 use serde_json::{Map, Value, json};
 use ws_codec::Message;
 use ws_codec::handshake::Deflate;
@@ -17,6 +17,7 @@ use super::renewal::{Awaited, Renewal};
 use super::socket::Socket;
 use super::{BLOCKED_BYTES, Output};
 use crate::app::App;
+use crate::attendance::Present;
 use crate::close_codes::Closing;
 use crate::connections::Listed;
 use crate::encode::{self, Form, GapObject};
@@ -36,6 +37,7 @@ pub(crate) struct PushSocket {
     budget: Budget,
     listed: Listed,
     grant: Arc<Grant>,
+    present: Present,
     /// Commands it may still say
     commands: Option<Allowance>,
     /// Publishes the store has not answered yet; nothing more is read meanwhile
@@ -46,6 +48,8 @@ pub(crate) struct PushSocket {
     awaited: Option<Awaited>,
     /// Commands of the last read that wait for that answer
     waiting: VecDeque<Message<'static>>,
+    /// We have closed the connection: what still comes is not carried out
+    is_closed: bool,
 }
 
 impl PushSocket {
@@ -73,10 +77,12 @@ impl PushSocket {
             listed,
             grant,
             commands: None,
+            present: Present::new(&app.attendance),
             publishing: None,
             renewing: None,
             awaited,
             waiting: VecDeque::new(),
+            is_closed: false,
         };
         if !is_awaited {
             this.say_state();
@@ -98,6 +104,9 @@ impl PushSocket {
         now: Timestamp,
     ) -> Poll<Output> {
         self.poll_waiting(cx, app, now);
+        let grant = &self.grant;
+        self.present
+            .handle_time(now, |topic| may_stay(app, grant, topic, now));
         if self
             .awaited
             .as_ref()
@@ -129,19 +138,24 @@ impl PushSocket {
     fn tell(&mut self, app: &Arc<App>, delivery: Delivery, now: Timestamp) {
         let message = match delivery {
             Delivery::Gap(gap) => json!({ "gap": GapObject::new(&gap) }),
-            Delivery::End(end) => json!({ "end": {
-                "match": end.pattern.as_str(), "reason": end.reason.as_str(), "at": end.at.to_string(),
-            }}),
+            Delivery::End(end) => {
+                let grant = &self.grant;
+                self.present
+                    .retain(|topic| may_stay(app, grant, topic, now));
+                json!({ "end": {
+                    "match": end.pattern.as_str(), "reason": end.reason.as_str(), "at": end.at.to_string(),
+                }})
+            }
             Delivery::Expiring { at } => json!({ "expiring": { "at": at.0 } }),
             Delivery::Presence(change) => presence_message(&change),
+            Delivery::PresenceMissed => json!({ "presence": { "missed": true } }),
             Delivery::Closed(reason) => {
                 let (closing, text) = match reason {
                     CloseReason::Expired => (Closing::Expired, "the grant has run out"),
                     CloseReason::Lagged => (Closing::Lagged, "the reader fell too far behind"),
                     _ => (Closing::Revoked, "the grant was revoked"),
                 };
-                app.metrics.closed(closing.as_str());
-                self.socket.close(closing.frame(text), now);
+                self.close(app, closing, text, now);
                 return;
             }
             other => unreachable!("{other:?} is handled elsewhere"),
@@ -225,12 +239,16 @@ impl PushSocket {
             self.say_state();
         }
         let answer = renewed(&grant);
+        self.present
+            .retain(|topic| may_stay(app, &grant, topic, now));
         self.grant = grant;
         Ok(answer)
     }
 
     fn close(&mut self, app: &Arc<App>, closing: Closing, reason: &str, now: Timestamp) {
         self.awaited = None;
+        self.present.clear();
+        self.is_closed = true;
         app.metrics.closed(closing.as_str());
         self.socket.close(closing.frame(reason), now);
     }
@@ -247,9 +265,13 @@ impl PushSocket {
     ///
     /// Publishes that follow each other go to the log together.
     fn obey_waiting(&mut self, app: &Arc<App>, now: Timestamp) {
+        if self.is_closed {
+            self.waiting.clear();
+        }
         let mut run = Run::default();
         while self.publishing.is_none()
             && self.renewing.is_none()
+            && !self.is_closed
             && let Some(message) = self.waiting.pop_front()
         {
             let Message::Text(text) = &message else {
@@ -330,6 +352,9 @@ impl PushSocket {
             }
             Command::Unsubscribe(unsubscribe) => unsubscribe.run(&mut self.subscription),
             Command::History(history) => history.run(app, &self.grant, now),
+            Command::Presence(presence) => presence.run(app, &self.grant, now),
+            Command::Join(join) => join.run(app, &mut self.present, &self.grant, now),
+            Command::Leave(leave) => leave.run(&mut self.present),
             Command::Publish(_) | Command::Refresh(_) | Command::Ping {} => Ok(json!({})),
         }
     }
@@ -368,12 +393,18 @@ impl PushSocket {
     }
 
     pub(crate) fn deadline(&self) -> Timestamp {
-        let socket = self.socket.deadline();
+        let socket = self.socket.deadline().min(self.present.deadline());
         match &self.awaited {
             Some(awaited) => socket.min(awaited.until),
             None => socket,
         }
     }
+}
+
+/// Who may no longer read a topic is no longer present at it
+fn may_stay(app: &App, grant: &Grant, topic: &Topic, now: Timestamp) -> bool {
+    let pattern = [Pattern::exact(topic.clone())];
+    app.hub.check_reading(grant, &pattern, now).is_ok()
 }
 
 /// Publishes that came one after another: one batch for the log, an answer for each command
