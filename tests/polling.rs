@@ -99,7 +99,7 @@ fn a_long_poll_is_answered_by_the_next_event() {
 
 #[test]
 fn a_long_poll_from_now_is_answered_by_the_next_event() {
-    let server = Server::start();
+    let server = Server::with(&["rates.subject_publishes_per_second=none"]);
     let request = Request::page("/topics/a?wait=15s");
     thread::scope(|scope| {
         let waiting = scope.spawn(|| server.ask(&request).json());

@@ -196,6 +196,9 @@ fn run(site: &Site, seed: &mut Seed) -> (Oracle, Vec<Record>) {
     })
 }
 
+/// Makes a record false at the place.
+type Plant = fn(&mut Vec<Seen>, usize);
+
 /// The checker says no to this very record with an event taken out, repeated, or exchanged with the next.
 #[track_caller]
 fn catches_what_is_planted(oracle: &Oracle, record: &Record) {
@@ -207,7 +210,7 @@ fn catches_what_is_planted(oracle: &Oracle, record: &Record) {
     let Some(at) = pair else {
         return;
     };
-    let faults: [(&str, fn(&mut Vec<Seen>, usize)); 3] = [
+    let faults: [(&str, Plant); 3] = [
         ("a lost event", |seen, at| drop(seen.remove(at))),
         ("a duplicate", |seen, at| seen.insert(at, seen[at].clone())),
         ("a swap", |seen, at| seen.swap(at, at + 1)),
