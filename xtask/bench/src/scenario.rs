@@ -150,10 +150,10 @@ pub(crate) fn all() -> Vec<Scenario> {
             list.push(Scenario {
                 name: format!("counted-{}-w{window}", transport.name()),
                 title: format!(
-                    "200 {} subscribers, 128 B, {window} in flight, counted",
+                    "100 {} subscribers, 128 B, {window} in flight, counted",
                     label(transport)
                 ),
-                kind: Kind::Counted(Plan::fan_out(transport, 200, 128, window)),
+                kind: Kind::Counted(Plan::fan_out(transport, 100, 128, window)),
             });
         }
     }

@@ -43,7 +43,13 @@ pub(crate) fn run(profiles: &[Profile], places: &Places, plan: &Plan) -> Result<
     Ok(rows)
 }
 
-/// Attaches strace for a hundred bursts.
+/// Deliveries that strace watches, which makes each cost a good deal more than it does
+const TRACED: usize = 2_000;
+
+/// Deliveries that callgrind counts; what differs between two runs without them vanishes beside
+const COUNTED: usize = 30_000;
+
+/// Attaches strace for some bursts.
 fn syscalls(profile: &Profile, places: &Places, plan: &Plan) -> Result<f64> {
     let server = Server::start(profile, places, &[])?;
     let mut fleet = Fleet::connect(profile, server.address, plan, false)?;
@@ -78,7 +84,7 @@ fn syscalls(profile: &Profile, places: &Places, plan: &Plan) -> Result<f64> {
         bail!("strace may not attach");
     }
     let before = fleet.received();
-    for _ in 0..100 {
+    for _ in 0..(TRACED / plan.window / plan.subscribers).max(3) {
         fleet.burst(plan.window)?;
     }
     let deliveries = fleet.received() - before;
@@ -96,7 +102,8 @@ fn syscalls(profile: &Profile, places: &Places, plan: &Plan) -> Result<f64> {
 
 /// Runs under callgrind twice, once with more bursts; start and end cancel out in the difference.
 fn instructions(profile: &Profile, places: &Places, plan: &Plan) -> Result<f64> {
-    let (few, many) = (5, 25);
+    let few = 3;
+    let many = few + (COUNTED / plan.window / plan.subscribers).max(3);
     let more = collected(profile, places, plan, many)?
         .saturating_sub(collected(profile, places, plan, few)?);
     let deliveries = (many - few) * plan.window * plan.subscribers;
