@@ -43,10 +43,10 @@ fn next_named(driver: &mut Driver, event: &str) -> Value {
 }
 
 #[track_caller]
-fn expect_message(driver: &mut Driver, topic: &str, kind: &Value, data: &str) {
+fn expect_message(driver: &mut Driver, topic: &str, kind: Option<&str>, data: &str) {
     let message = next_named(driver, "message");
     assert_eq!(message["topic"], topic, "{message}");
-    assert_eq!(&message["type"], kind, "{message}");
+    assert_eq!(message["type"].as_str(), kind, "{message}");
     assert_eq!(message["data"], data, "{message}");
 }
 
@@ -67,9 +67,9 @@ fn push_js_misses_nothing(transport: &str) {
         .publish_as("rooms/a", "?type=never-heard-of", "of a type");
     site.server
         .publish_as("rooms/b", "?type=please-answer", "two\nlines");
-    expect_message(&mut page, "news", &Value::Null, "plain");
-    expect_message(&mut page, "rooms/a", &"never-heard-of".into(), "of a type");
-    expect_message(&mut page, "rooms/b", &"please-answer".into(), "two\nlines");
+    expect_message(&mut page, "news", None, "plain");
+    expect_message(&mut page, "rooms/a", Some("never-heard-of"), "of a type");
+    expect_message(&mut page, "rooms/b", Some("please-answer"), "two\nlines");
 
     let answers = Request::page("/topics/answers?after=earliest&wait=10s");
     let answer = &site.server.ask(&answers).json()["events"][0];
@@ -86,10 +86,10 @@ fn push_js_misses_nothing(transport: &str) {
     site.server.publish("news", "after the crash");
     let gap = next_named(&mut page, "gap");
     assert_eq!(gap["reason"], "epoch");
-    expect_message(&mut page, "news", &Value::Null, "after the crash");
+    expect_message(&mut page, "news", None, "after the crash");
 
     site.server.publish_as("news", "?end=true", "the last");
-    expect_message(&mut page, "news", &Value::Null, "the last");
+    expect_message(&mut page, "news", None, "the last");
     assert_eq!(next_named(&mut page, "end")["match"], "news");
 }
 
@@ -122,7 +122,7 @@ fn push_js_takes_the_next_door_when_one_does_not_open() {
     };
     assert_eq!(next_named(&mut page, "open")["transport"], "stream");
     site.server.publish("news", "here too");
-    expect_message(&mut page, "news", &Value::Null, "here too");
+    expect_message(&mut page, "news", None, "here too");
 }
 
 #[test]
