@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::support::PATIENCE;
 use crate::support::event_stream::EventStream;
 use crate::support::http::{Reply, Request};
 use crate::support::server::Server;
@@ -40,6 +41,17 @@ fn token(subject: &str) -> String {
         .unwrap();
     assert!(made.status.success(), "{made:?}");
     format!("Bearer {}", String::from_utf8(made.stdout).unwrap().trim())
+}
+
+/// Waits until the server has written this to its log.
+#[track_caller]
+fn wait_for(server: &Server, words: &str) {
+    let start = Instant::now();
+    while !server.said().contains(words) {
+        let said = server.said();
+        assert!(start.elapsed() < PATIENCE, "no {words:?} in\n{said}");
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -170,11 +182,7 @@ fn a_damaged_snapshot_is_named_and_kept_and_clients_are_told() {
         gap.is_control("gap") && gap.json()["reason"] == "epoch",
         "{gap:?}"
     );
-    assert!(
-        server.said().contains("the snapshot is damaged"),
-        "{}",
-        server.said()
-    );
+    wait_for(&server, "the snapshot is damaged");
     assert!(folder.path().join("log.damaged").exists());
 }
 
@@ -203,15 +211,7 @@ fn reading_the_configuration_again_drops_nobody() {
     let mut stream = EventStream::follow(&server, "/topics/a");
     let mut socket = WebSocket::push(&server, "/topics/a");
     server.signal("HUP");
-    let start = Instant::now();
-    while !server.said().contains("was read again") {
-        assert!(
-            start.elapsed() < crate::support::PATIENCE,
-            "{}",
-            server.said()
-        );
-        std::thread::yield_now();
-    }
+    wait_for(&server, "was read again");
     server.publish("a", "1");
     assert_eq!(stream.next_data(1), ["1"]);
     assert_eq!(socket.next_data(1), ["1"]);

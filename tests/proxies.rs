@@ -174,7 +174,10 @@ fn web_socket_works(kind: Kind) {
         return;
     };
     let request = handshake("/topics/a").header("Sec-WebSocket-Protocol", "push.v1");
-    let mut socket = WebSocket::upgraded(request.open(proxy.address));
+    let answer = request.open(proxy.address);
+    // Said here, because an event stream in its place would be read without end.
+    assert_eq!(answer.status(), 101, "{:?}", answer.head);
+    let mut socket = WebSocket::upgraded(answer);
     assert!(socket.next_json().get("state").is_some());
     let answer = socket.command("publish", &json!({"topic": "a", "data": "1"}));
     assert!(answer.get("result").is_some(), "{answer}");
