@@ -51,7 +51,7 @@ fn an_example_that_does_not_hold_is_found() {
             "instead of",
         ),
         (
-            "```push.v1\nGET /topics\n< {\"state\":{\"at\":\"{a}\"}}\n> {\"ping\":1}\n< close 1000\n```",
+            "```push.v1\nGET /topics\n< {\"state\":{\"at\":\"{a}\",\"connection\":\"{b}\"}}\n> {\"ping\":1}\n< close 1000\n```",
             "instead of",
         ),
     ] {

@@ -70,7 +70,7 @@ impl Kind {
                 &format!("bind {listen}"),
             ),
             Self::Caddy => format!(
-                "{{\nadmin off\npersist_config off\n}}\n{}",
+                "{{\nadmin off\n}}\n{}",
                 with("push.example.com {", &format!("http://{listen} {{"))
             ),
         }

@@ -26,7 +26,7 @@ mod seed;
 
 use checker::{Oracle, Published};
 use client::Client;
-use record::Record;
+use record::{Record, Seen};
 use seed::Seed;
 
 const CLIENTS: usize = 200;
@@ -196,6 +196,32 @@ fn run(site: &Site, seed: &mut Seed) -> (Oracle, Vec<Record>) {
     })
 }
 
+/// The checker says no to this very record with an event taken out, repeated, or exchanged with the next.
+#[track_caller]
+fn catches_what_is_planted(oracle: &Oracle, record: &Record) {
+    let is_event = |seen: &Seen| matches!(seen, Seen::Event { .. });
+    let pair = record
+        .seen
+        .windows(2)
+        .position(|pair| pair.iter().all(is_event));
+    let Some(at) = pair else {
+        return;
+    };
+    let faults: [(&str, fn(&mut Vec<Seen>, usize)); 3] = [
+        ("a lost event", |seen, at| drop(seen.remove(at))),
+        ("a duplicate", |seen, at| seen.insert(at, seen[at].clone())),
+        ("a swap", |seen, at| seen.swap(at, at + 1)),
+    ];
+    for (name, plant) in faults {
+        let mut planted = record.clone();
+        plant(&mut planted.seen, at);
+        assert!(
+            oracle.check(&planted).is_err(),
+            "{name} at {at} is not caught"
+        );
+    }
+}
+
 #[test]
 fn every_event_is_delivered_or_inside_an_announced_gap() {
     let mut seed = Seed::from_environment();
@@ -215,6 +241,9 @@ fn every_event_is_delivered_or_inside_an_announced_gap() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+    for record in &records {
+        catches_what_is_planted(&oracle, record);
+    }
     let count = |of: fn(&Record) -> usize| records.iter().map(of).sum::<usize>();
     let (events, gaps, cuts) = (
         count(Record::events),

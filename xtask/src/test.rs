@@ -96,7 +96,10 @@ impl Run {
             self.step("licences, bans, sources", Self::deny);
         }
         self.step("tests", |run| run.tests(None));
-        self.step("examples in the documentation", Self::doc_tests);
+        // Cargo alone runs these with the other tests.
+        if has_nextest() {
+            self.step("examples in the documentation", Self::doc_tests);
+        }
         if !quick {
             self.step("conformance: autobahn", |_| autobahn());
         }
@@ -152,16 +155,14 @@ impl Run {
     }
 
     /// The tests of every crate: by nextest where it is installed, else by Cargo alone.
+    ///
+    /// Neither is told which targets: what they choose by themselves includes the examples, which tests start.
     fn tests(&mut self, filter: Option<&str>) -> Counts {
-        let nextest = Command::new(cargo())
-            .args(["nextest", "--version"])
-            .output()
-            .is_ok_and(|o| o.status.success());
         let mut command = Command::new(cargo());
-        if nextest {
+        if has_nextest() {
             command.args(["nextest", "run", "--no-tests=pass"]);
         } else {
-            command.args(["test", "--lib", "--bins", "--tests", "--examples"]);
+            command.arg("test");
         }
         command
             .args(["--workspace", "--all-features", "--no-fail-fast"])
@@ -190,6 +191,13 @@ impl Run {
         println!("{notice}");
         self.notices.push(notice);
     }
+}
+
+fn has_nextest() -> bool {
+    Command::new(cargo())
+        .args(["nextest", "--version"])
+        .output()
+        .is_ok_and(|o| o.status.success())
 }
 
 /// Autobahn's cases in both roles, as one check.

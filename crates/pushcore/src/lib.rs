@@ -45,9 +45,9 @@
 //! | **Order.** A subscription is given the events of all its patterns in the order of their offsets. | one cursor that merges its few feeds (`cursor.rs`) |
 //! | **No silent loss.** Each event published to its patterns behind its position is given, or lies in a gap that is announced before the next event: never both, never neither. | `cursor.rs`, from what every topic and wildcard knows to be lost (`log/topic.rs`, `log/retain.rs`, `log/forgotten.rs`) |
 //! | **No duplicate** within a subscription, nor after resuming with the last position seen. An event that two patterns match is given once. | the cursor, which only moves forward |
-//! | **A publish that was answered is in the log.** A retry with its idempotency key is the same event while the key is remembered. | `core.rs`, `idempotency.rs` |
+//! | **A publish that was answered is in the log.** A retry with its idempotency key is the same event while the key is remembered. | `core/publish.rs`, `idempotency.rs` |
 //! | **A slow reader costs a cursor** and slows nobody. What it does not read in time is a gap, a conflation or an end, as its [`LagPolicy`] says. | `cursor.rs` |
-//! | **Authority is live.** A grant is asked when a subscription begins and at every poll, so expiry, renewal and revocation reach replay and live delivery alike. | `cursor.rs`, `core.rs` |
+//! | **Authority is live.** A grant is asked when a subscription begins and at every poll, so expiry, renewal and revocation reach replay and live delivery alike. | `cursor.rs`, `core/authority.rs` |
 //! | **Memory is bounded.** The log and its indexes never exceed [`HubConfig::max_bytes`], encodings included; every other thing that grows has its bound in [`HubConfig`]. | `log/retain.rs`, `forms.rs` |
 //!
 //! The promises are held against seeded worlds (`simulation/`), in which only what publishers were answered counts, and

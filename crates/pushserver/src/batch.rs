@@ -10,10 +10,12 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use pushcore::{ContentType, Data, EventType, Grant, IdempotencyKey, Key, NewEvent, Topic};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::app::App;
-use crate::publish::{Entry, json_response, publish_entries, result_object};
+use crate::publish::{
+    Entry, Results, json_response, publish_entries, result_object, write_receipt,
+};
 use crate::web::body::{Body, Incoming};
 use crate::web::problem::Problem;
 use crate::web::query::Query;
@@ -117,11 +119,22 @@ where
     app.publish_rates
         .admit(subject, from, entries.len(), app.clock.now())?;
     let results = publish_entries(app, entries, grant.subject.as_deref()).await;
-    let results: Vec<Value> = results.iter().map(result_object).collect();
-    Ok(json_response(
-        StatusCode::OK,
-        &json!({ "results": results }),
-    ))
+    Ok(json_response(StatusCode::OK, &results_text(&results)))
+}
+
+fn results_text(results: &Results) -> String {
+    let mut text = String::from("{\"results\":[");
+    for (at, result) in results.iter().enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        match result {
+            Ok(receipt) => write_receipt(receipt, &mut text),
+            Err(_) => text.push_str(&result_object(result).to_string()),
+        }
+    }
+    text.push_str("]}");
+    text
 }
 
 fn parse(body: &[u8]) -> Result<Vec<Entry>, Problem> {

@@ -59,7 +59,8 @@ pub(crate) struct Listed {
     connections: Arc<Connections>,
     connection: Arc<Connection>,
     transport: Transport,
-    since: Timestamp,
+    /// The log's newest event when the stream began; what is older is history
+    head: u64,
     /// The client came back with a position, and it is not known yet whether anything is missing
     resuming: bool,
 }
@@ -110,7 +111,7 @@ impl Connections {
             connections: Arc::clone(self),
             connection,
             transport,
-            since: now,
+            head: 0,
             resuming: false,
         })
     }
@@ -288,7 +289,8 @@ impl Listed {
     }
 
     /// The stream reads by this subscription; `resuming` if the client came with a position
-    pub(crate) fn begins(&mut self, subscription: SubscriptionId, resuming: bool) {
+    pub(crate) fn begins(&mut self, app: &App, subscription: SubscriptionId, resuming: bool) {
+        self.head = app.hub.head().offset;
         // A stream has one subscription, so this is set once.
         let _ = self.connection.subscription.set(subscription);
         self.resuming = resuming;
@@ -298,8 +300,7 @@ impl Listed {
     pub(crate) fn note(&mut self, app: &App, polled: &Poll<Delivery>, now: Timestamp) {
         match polled {
             Poll::Ready(Delivery::Batch(batch)) => {
-                app.metrics
-                    .delivered(self.transport, batch, self.since, now);
+                app.metrics.delivered(self.transport, batch, self.head, now);
             }
             Poll::Ready(Delivery::Gap(gap)) => app.metrics.gap(gap.reason),
             _ => {}

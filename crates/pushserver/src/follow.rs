@@ -285,7 +285,7 @@ pub(crate) fn event_stream(
         .hub
         .subscribe(reading.into_options(grant), now)
         .map_err(|error| subscribe_problem(&error))?;
-    listed.begins(subscription.id(), resuming);
+    listed.begins(app, subscription.id(), resuming);
     let stream = EventStream::new(app, subscription, listed, data, framing, now);
     let mut headers = HeaderMap::new();
     headers.insert(

@@ -1,6 +1,6 @@
 //! The `pushserver` command.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use pushserver::Server;
@@ -63,15 +63,31 @@ fn serve(source: &Source, config: Config) -> ExitCode {
         "http"
     };
     let url = format!("{scheme}://{}", server.address());
-    println!("pushserver is listening on {url}");
-    println!();
-    println!("  follow a topic    curl -N {url}/topics/news");
-    println!("  publish to it     curl -d hello {url}/topics/news");
-    println!("  in a browser      {url}/topics/news");
+    announce(&url);
     signals.obey(|| reload(source, &server));
     match server.leave() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
+    }
+}
+
+/// Says where it listens and what to try
+///
+/// Whoever reads this may stop reading after the first line, so a closed pipe is not an error.
+fn announce(url: &str) {
+    let text = format!(
+        "pushserver is listening on {url}\n\n  \
+         follow a topic    curl -N {url}/topics/news\n  \
+         publish to it     curl -d hello {url}/topics/news\n  \
+         in a browser      {url}/topics/news\n"
+    );
+    let mut out = io::stdout().lock();
+    if out
+        .write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .is_err()
+    {
+        tracing::debug!("nobody reads where the server listens");
     }
 }
 

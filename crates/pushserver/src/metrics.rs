@@ -82,24 +82,18 @@ impl Metrics {
         self.cell().published.fetch_add(events, Ordering::Relaxed);
     }
 
-    /// A batch is on its way to one client, which has been reading since `since`
+    /// A batch is on its way to one client; when its stream began, the log's newest event was `head`
     ///
     /// Every event counts as late as the oldest of its batch. What is older than the stream is history, and its age
     /// says nothing about the server.
-    pub(crate) fn delivered(
-        &self,
-        transport: Transport,
-        batch: &Batch,
-        since: Timestamp,
-        now: Timestamp,
-    ) {
+    pub(crate) fn delivered(&self, transport: Transport, batch: &Batch, head: u64, now: Timestamp) {
         let events = batch.events();
         let count = events.len() as u64;
         let cell = self.cell();
         cell.delivered[transport as usize].fetch_add(count, Ordering::Relaxed);
-        let published = events.first().map_or(since, |event| event.time());
-        if published >= since {
-            let millis = now.0.saturating_sub(published.0);
+        let oldest = events.first().filter(|oldest| oldest.offset() > head);
+        if let Some(oldest) = oldest {
+            let millis = now.0.saturating_sub(oldest.time().0);
             cell.lag[transport as usize].observe(millis, count);
         }
     }

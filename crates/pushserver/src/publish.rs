@@ -1,5 +1,6 @@
 //! Publishing over HTTP: a request's body becomes an event, or one event per line as the lines arrive.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -320,6 +321,17 @@ pub(crate) fn receipt_object(receipt: &Receipt) -> Value {
     object
 }
 
+/// The same as text: publishers that send many events at once get as many answers
+pub(crate) fn write_receipt(receipt: &Receipt, out: &mut String) {
+    let duplicate = if receipt.duplicate {
+        ",\"duplicate\":true"
+    } else {
+        ""
+    };
+    write!(out, "{{\"id\":\"{}\"{duplicate}}}", receipt.position)
+        .expect("a string takes everything");
+}
+
 /// One of several answers
 pub(crate) fn result_object(result: &Result<Receipt, PublishError>) -> Value {
     match result {
@@ -331,7 +343,7 @@ pub(crate) fn result_object(result: &Result<Receipt, PublishError>) -> Value {
     }
 }
 
-pub(crate) fn json_response(status: StatusCode, value: &Value) -> Response<Body> {
+pub(crate) fn json_response(status: StatusCode, value: &impl std::fmt::Display) -> Response<Body> {
     let mut response = Response::new(Body::full(format!("{value}\n")));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -141,7 +141,7 @@ impl Handshake {
             Ok(subscription) => subscription,
             Err(error) => return Ok(self.refuse(app, &subscribe_problem(&error))),
         };
-        listed.begins(subscription.id(), resuming);
+        listed.begins(app, subscription.id(), resuming);
         let door = match topic {
             Some(topic) if !self.speaks_push => Door::Plain(Box::new(PlainSocket::new(
                 app,

@@ -183,7 +183,7 @@ impl OriginPolicy {
 const METHODS: &str = "GET, HEAD, POST, PUT, DELETE";
 const FIELDS: &str =
     "authorization, cache-control, content-type, idempotency-key, last-event-id, x-api-key";
-const EXPOSED: &str = "retry-after";
+const EXPOSED: &str = "retry-after, push-last-id, push-events, push-bytes, push-ended";
 /// Two hours, the most that Chromium remembers
 const MAX_AGE: &str = "7200";
 

@@ -370,7 +370,7 @@ fn cors_says_no_more_than_it_must() {
     let common = [
         "access-control-allow-headers: authorization, cache-control, content-type, idempotency-key, last-event-id, x-api-key",
         "access-control-allow-methods: GET, HEAD, POST, PUT, DELETE",
-        "access-control-expose-headers: retry-after",
+        "access-control-expose-headers: retry-after, push-last-id, push-events, push-bytes, push-ended",
         "access-control-max-age: 7200",
         "vary: Origin",
     ];

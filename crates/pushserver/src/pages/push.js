@@ -470,6 +470,13 @@
       if (token && this.#socket?.readyState === 1) this.#say({ refresh: { token } });
     }
 
+    /** The stream goes on under a new token; if that fails, its end is what tells. */
+    async #renewStream(connection, expiring) {
+      this.#follow.handleOther('expiring', expiring);
+      if (!connection || !this.#push.renews) return;
+      await this.#push.fetch(this.#push.url(`/connections/${connection}/refresh`), { method: 'POST' }).catch(() => {});
+    }
+
     /** An event stream, read with fetch: unlike EventSource it sees every type of event and every status. */
     async #stream() {
       const cancel = new AbortController();
@@ -480,7 +487,7 @@
         timer = setTimeout(() => { late = true; cancel.abort(); }, milliseconds);
       };
       watch(OPENING);
-      let isOpen = false, outcome, retry;
+      let isOpen = false, outcome, retry, connection;
       try {
         const url = this.#push.url('/topics', { match: this.#follow.patterns, ...this.#follow.start, format: 'json' });
         const response = await this.#push.fetch(url, { headers: { Accept: 'text/event-stream' }, signal: cancel.signal });
@@ -489,15 +496,19 @@
         if (!/^text\/event-stream/.test(response.headers.get('content-type') ?? '')) return { failed: true, reason: 'the answer is not an event stream' };
         const parser = new EventStreamParser(milliseconds => retry = milliseconds, ({ type, id, data }) => {
           if (outcome) return;
-          if (type === 'push.state') { isOpen = true; this.#follow.handleOpen(JSON.parse(data).at); return; }
-          if (!type.startsWith('push.')) { this.#follow.handleEvent(JSON.parse(data)); return; }
           const detail = JSON.parse(data);
-          if (type === 'push.end') {
+          if (!type.startsWith('push.')) {
+            this.#follow.handleEvent(detail);
+          } else if (type === 'push.state') {
+            isOpen = true;
+            connection = detail.connection;
+            this.#follow.handleOpen(detail.at);
+          } else if (type === 'push.end') {
             if (id) this.#follow.handlePosition(id);
             if (!detail.match) outcome = dismissed(detail.reason, this.#push.renews);
             else if (this.#follow.handleEnd(detail)) outcome = { ended: true };
           } else if (type === 'push.expiring') {
-            this.#follow.handleOther('expiring', detail);
+            this.#renewStream(connection, detail);
           } else {
             this.#handlePush({ [type.slice(5)]: detail });
           }

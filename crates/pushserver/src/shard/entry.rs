@@ -213,6 +213,7 @@ impl Entry {
                 Poll::Ready(Ok(n)) => sent += n,
                 Poll::Ready(Err(_)) => return Sent::End,
                 Poll::Pending => {
+                    self.door.handle_blocked();
                     let since = *self.blocked_since.get_or_insert(now);
                     let deadline: Duration = app.config.stream.write_deadline;
                     if now >= since.saturating_add(deadline) {

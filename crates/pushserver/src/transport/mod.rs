@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use pushcore::{Subscription, Timestamp};
+use pushcore::{Budget, Subscription, Timestamp};
 
 use crate::app::App;
 
@@ -42,6 +42,18 @@ pub(crate) enum Output {
     Drained(Bytes),
     /// These bytes, then the end of the connection
     Last(Bytes),
+}
+
+/// What may wait unsent for a connection that has once been full: little, because there may be many of them, and
+/// they are sent to so seldom that a larger write would save nothing
+const BLOCKED_BYTES: usize = 16 * 1024;
+
+/// What one output may hold
+fn budget(app: &App) -> Budget {
+    Budget {
+        bytes: app.config.stream.send_buffer_bytes,
+        ..Budget::default()
+    }
 }
 
 impl Output {
@@ -100,6 +112,16 @@ impl Door {
             Self::Plain(socket) => socket.handle_time(now),
             Self::Push(socket) => socket.handle_time(now),
             Self::Closed(socket) => socket.handle_time(now),
+        }
+    }
+
+    /// Takes note that the client's side is full
+    pub(crate) fn handle_blocked(&mut self) {
+        match self {
+            Self::Sse(stream) => stream.handle_blocked(),
+            Self::Plain(socket) => socket.handle_blocked(),
+            Self::Push(socket) => socket.handle_blocked(),
+            Self::Closed(_) => {}
         }
     }
 

@@ -11,8 +11,8 @@ use pushcore::{
 use ws_codec::handshake::Deflate;
 use ws_codec::{CloseCode, CloseFrame, Message};
 
-use super::Output;
 use super::socket::Socket;
+use super::{BLOCKED_BYTES, Output};
 use crate::app::App;
 use crate::close_codes::Closing;
 use crate::connections::Listed;
@@ -25,6 +25,7 @@ pub(crate) struct PlainSocket {
     socket: Socket,
     form: Form,
     subscription: Subscription,
+    budget: Budget,
     listed: Listed,
     topic: Topic,
     grant: Arc<Grant>,
@@ -51,6 +52,7 @@ impl PlainSocket {
             },
             socket,
             subscription,
+            budget: super::budget(app),
             listed,
             topic,
             grant,
@@ -72,10 +74,7 @@ impl PlainSocket {
             if !self.socket.may_send() {
                 return Poll::Pending;
             }
-            let budget = Budget {
-                bytes: app.config.stream.send_buffer_bytes,
-                ..Budget::default()
-            };
+            let budget = self.budget;
             let polled = self.subscription.poll(cx, now, budget);
             self.listed.note(app, &polled, now);
             match ready!(polled) {
@@ -194,6 +193,11 @@ impl PlainSocket {
 
     pub(crate) fn handle_time(&mut self, now: Timestamp) {
         self.socket.handle_time(now);
+    }
+
+    /// The client takes less than it is sent: what waits for it is to be small
+    pub(crate) fn handle_blocked(&mut self) {
+        self.budget.bytes = self.budget.bytes.min(BLOCKED_BYTES);
     }
 
     pub(crate) fn handle_leave(&mut self, delay: Duration, now: Timestamp) {

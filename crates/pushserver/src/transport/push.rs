@@ -11,11 +11,11 @@ use serde_json::{Map, Value, json};
 use ws_codec::Message;
 use ws_codec::handshake::Deflate;
 
-use super::Output;
 use super::command::{Command, Envelope, Failure, presence_message};
 use super::plain::restart_frame;
 use super::renewal::{Awaited, Renewal};
 use super::socket::Socket;
+use super::{BLOCKED_BYTES, Output};
 use crate::app::App;
 use crate::attendance::Present;
 use crate::close_codes::Closing;
@@ -23,7 +23,7 @@ use crate::connections::Listed;
 use crate::encode::{self, Form, GapObject};
 use crate::follow;
 use crate::publish::{
-    Entry, Results, publish_entries, publish_problem, receipt_object, result_object,
+    Entry, Results, publish_entries, publish_problem, result_object, write_receipt,
 };
 use crate::rates::{self, Allowance};
 use crate::refresh::renewed;
@@ -34,6 +34,7 @@ pub(crate) struct PushSocket {
     socket: Socket,
     form: Form,
     subscription: Subscription,
+    budget: Budget,
     listed: Listed,
     grant: Arc<Grant>,
     present: Present,
@@ -72,6 +73,7 @@ impl PushSocket {
             },
             socket,
             subscription,
+            budget: super::budget(app),
             listed,
             grant,
             commands: None,
@@ -119,10 +121,7 @@ impl PushSocket {
             if !self.socket.may_send() {
                 return Poll::Pending;
             }
-            let budget = Budget {
-                bytes: app.config.stream.send_buffer_bytes,
-                ..Budget::default()
-            };
+            let budget = self.budget;
             let polled = self.subscription.poll(cx, now, budget);
             self.listed.note(app, &polled, now);
             match ready!(polled) {
@@ -381,6 +380,11 @@ impl PushSocket {
         self.socket.handle_time(now);
     }
 
+    /// The client takes less than it is sent: what waits for it is to be small
+    pub(crate) fn handle_blocked(&mut self) {
+        self.budget.bytes = self.budget.bytes.min(BLOCKED_BYTES);
+    }
+
     pub(crate) fn handle_leave(&mut self, delay: Duration, now: Timestamp) {
         self.socket
             .say(&json!({ "reconnect": { "after_ms": delay.as_millis() as u64 } }).to_string());
@@ -443,19 +447,28 @@ impl Run {
     fn answer(self, socket: &mut Socket, results: Results) {
         let mut results = results.into_iter();
         for (reference, count) in self.commands {
-            let mut answers: Vec<_> = results.by_ref().take(count).collect();
+            if count == 1 {
+                match (results.next(), reference) {
+                    (Some(Ok(_)), None) | (None, _) => {}
+                    (Some(Ok(receipt)), Some(reference)) => {
+                        let mut answer = format!("{{\"ref\":{reference},\"result\":");
+                        write_receipt(&receipt, &mut answer);
+                        answer.push('}');
+                        socket.say(&answer);
+                    }
+                    (Some(Err(error)), reference) => {
+                        reply(socket, reference, Err(publish_problem(&error).into()));
+                    }
+                }
+                continue;
+            }
+            let answers: Vec<_> = results.by_ref().take(count).collect();
             let failed = answers.iter().any(Result::is_err);
             if reference.is_none() && !failed {
                 continue;
             }
-            let result = match (answers.len(), answers.pop()) {
-                (1, Some(Ok(receipt))) => Ok(receipt_object(&receipt)),
-                (1, Some(Err(error))) => Err(publish_problem(&error).into()),
-                (_, last) => Ok(
-                    json!({ "results": answers.iter().chain(&last).map(result_object).collect::<Vec<_>>() }),
-                ),
-            };
-            reply(socket, reference, result);
+            let results: Vec<_> = answers.iter().map(result_object).collect();
+            reply(socket, reference, Ok(json!({ "results": results })));
         }
     }
 }

@@ -9,7 +9,7 @@ use pushcore::{Budget, CloseReason, Delivery, End, Subscription, Timestamp};
 use serde_json::json;
 use sse_codec::HEARTBEAT;
 
-use super::Output;
+use super::{BLOCKED_BYTES, Output};
 use crate::app::App;
 use crate::connections::Listed;
 use crate::encode::{self, Form, GapObject};
@@ -22,6 +22,7 @@ pub(crate) struct EventStream {
     /// Dropped first: as long as the stream is listed, its subscription can be renewed
     listed: Listed,
     subscription: Subscription,
+    budget: Budget,
     form: Form,
     next: Next,
     /// The server leaves, and the client is to come back after this time
@@ -87,6 +88,7 @@ impl EventStream {
         ));
         Self {
             subscription,
+            budget: super::budget(app),
             listed,
             form,
             next: Next::Opening(encode::framed(form, &opening)),
@@ -130,10 +132,7 @@ impl EventStream {
         app: &Arc<App>,
         now: Timestamp,
     ) -> Poll<Output> {
-        let budget = Budget {
-            bytes: app.config.stream.send_buffer_bytes,
-            ..Budget::default()
-        };
+        let budget = self.budget;
         let polled = self.subscription.poll(cx, now, budget);
         self.listed.note(app, &polled, now);
         Poll::Ready(match ready!(polled) {
@@ -210,6 +209,11 @@ impl EventStream {
         if matches!(self.next, Next::Events) && now >= self.heartbeat_due {
             self.next = Next::Heartbeat;
         }
+    }
+
+    /// The client takes less than it is sent: what waits for it is to be small
+    pub(crate) fn handle_blocked(&mut self) {
+        self.budget.bytes = self.budget.bytes.min(BLOCKED_BYTES);
     }
 
     pub(crate) fn handle_leave(&mut self, delay: Duration) {

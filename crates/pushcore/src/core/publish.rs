@@ -1,0 +1,208 @@
+//! What enters the log, and who is woken for it.
+
+use slab::Slab;
+
+use crate::core::{Core, Wakers, wake_one};
+use crate::cursor::Cursor;
+use crate::delivery::EndReason;
+use crate::event::{Content, NewEvent, Record};
+use crate::idempotency::{ScopedKey, Seen, digest};
+use crate::planted::{self, Bug};
+use crate::position::{Epoch, Position};
+use crate::publish::{Durability, PublishError, Receipt, Receipts};
+use crate::readers::Waiting;
+use crate::store::{StoredEntry, StoredEvent};
+use crate::timestamp::Timestamp;
+use crate::topic::Topic;
+
+impl Core {
+    pub(crate) fn publish(
+        &mut self,
+        batch: Vec<NewEvent>,
+        subject: Option<&str>,
+        now: Timestamp,
+        wakers: &mut Wakers,
+    ) -> Receipts {
+        if let Err(refused) = self.check_batch_len(batch.len()) {
+            return refused;
+        }
+        self.log.expire(now);
+        self.window.expire(now, &self.config);
+        let publish_one = |event| self.publish_one(event, subject, now, wakers);
+        batch.into_iter().map(publish_one).collect()
+    }
+
+    fn publish_one(
+        &mut self,
+        event: NewEvent,
+        subject: Option<&str>,
+        now: Timestamp,
+        wakers: &mut Wakers,
+    ) -> Result<Receipt, PublishError> {
+        self.check_size(&event)?;
+        let key = ScopedKey::new(&event, subject).map(|key| (key, digest(&event)));
+        if let Some((key, digest)) = &key
+            && let Some(seen) = self.window.find(key)
+            && !planted::has(Bug::RetryPublishesTwice)
+        {
+            if seen.digest != *digest {
+                return Err(PublishError::IdempotencyConflict);
+            }
+            return Ok(receipt(seen.position, true));
+        }
+        let topic = match self.log.topic(&event.topic) {
+            Some(topic) if self.log.topics[topic as usize].ended.is_some() => {
+                return Err(PublishError::Ended);
+            }
+            Some(topic) => topic,
+            None => self.log.topic_or_new(&event.topic),
+        };
+        let (end, content) = (event.end, Content::from(event));
+        let position = self.append(topic, content, Record::Event, now);
+        if end {
+            self.append(topic, Content::empty(), Record::Ended, now);
+        }
+        self.wake_readers(topic, wakers);
+        self.log.retain(topic);
+        self.published += 1;
+        if let Some((key, digest)) = key {
+            let seen = Seen { position, digest };
+            self.window.remember(key, seen, now, &self.config);
+        }
+        Ok(receipt(position, false))
+    }
+
+    /// Refuses a batch as a whole if anything of it is beyond its bounds.
+    pub(crate) fn check_batch(&self, batch: &[NewEvent]) -> Result<(), Receipts> {
+        self.check_batch_len(batch.len())?;
+        let refused = batch.iter().find_map(|event| self.check_size(event).err());
+        match refused {
+            Some(error) => Err(batch.iter().map(|_| Err(error.clone())).collect()),
+            None => Ok(()),
+        }
+    }
+
+    fn check_batch_len(&self, len: usize) -> Result<(), Receipts> {
+        let max = self.config.max_batch_events;
+        match len > max {
+            true => Err(vec![Err(PublishError::BatchTooLong { max }); len]),
+            false => Ok(()),
+        }
+    }
+
+    fn check_size(&self, event: &NewEvent) -> Result<(), PublishError> {
+        let (bytes, max) = (event.size(), self.config.max_event_bytes);
+        match bytes > max {
+            true => Err(PublishError::TooLarge { bytes, max }),
+            false => Ok(()),
+        }
+    }
+
+    /// Takes in what a store has committed.
+    pub(crate) fn commit(&mut self, entries: &[StoredEvent], wakers: &mut Wakers) {
+        for stored in entries {
+            let Position { epoch, offset, tag } = stored.position;
+            if epoch != self.log.epoch || offset <= self.log.head {
+                // It was told before, or by a life of the store that is over.
+                continue;
+            }
+            let topic = self.log.topic_or_new(stored.topic());
+            self.log.notice_hole(topic, stored.previous);
+            let (content, record) = match &stored.entry {
+                StoredEntry::Event(event) => (Content::from(NewEvent::clone(event)), Record::Event),
+                StoredEntry::End(_, EndReason::Deleted) => (Content::empty(), Record::Deleted),
+                StoredEntry::End(..) => (Content::empty(), Record::Ended),
+            };
+            if record == Record::Event {
+                self.log.begin_anew(topic);
+                self.published += 1;
+            }
+            self.log
+                .append(topic, content, record, (offset, tag), stored.time);
+            self.wake_readers(topic, wakers);
+            self.log.retain(topic);
+        }
+    }
+
+    /// Begins a new epoch with an empty log; every reader is told.
+    pub(crate) fn restart(&mut self, epoch: Epoch, wakers: &mut Wakers) {
+        if epoch == self.log.epoch {
+            return;
+        }
+        self.log.clear(epoch);
+        let to = self.log.place(0);
+        for (_, cursor) in &mut self.cursors {
+            cursor.restart(to, &self.log);
+            wake_one(cursor, wakers);
+        }
+    }
+
+    pub(crate) fn end_topic(
+        &mut self,
+        topic: &Topic,
+        now: Timestamp,
+        wakers: &mut Wakers,
+    ) -> Result<Position, PublishError> {
+        self.log.expire(now);
+        let topic = self.log.topic_or_new(topic);
+        if self.log.topics[topic as usize].ended.is_some() {
+            return Err(PublishError::Ended);
+        }
+        let position = self.append(topic, Content::empty(), Record::Ended, now);
+        self.wake_readers(topic, wakers);
+        self.log.retain(topic);
+        Ok(position)
+    }
+
+    pub(crate) fn delete_topic(
+        &mut self,
+        topic: &Topic,
+        now: Timestamp,
+        wakers: &mut Wakers,
+    ) -> Option<u64> {
+        self.log.expire(now);
+        let topic = self.log.topic(topic)?;
+        let erased = self.log.erase(topic);
+        if self.log.topics[topic as usize].ended.is_none() {
+            self.append(topic, Content::empty(), Record::Deleted, now);
+        }
+        self.wake_readers(topic, wakers);
+        Some(erased)
+    }
+
+    fn append(&mut self, topic: u32, content: Content, record: Record, now: Timestamp) -> Position {
+        let place = self.log.next_place();
+        self.log
+            .append(topic, content, record, place, now)
+            .position()
+    }
+
+    /// Takes the wakers of those that wait for a topic, by its name or by a wildcard.
+    fn wake_readers(&mut self, topic: u32, wakers: &mut Wakers) {
+        self.log.refresh_wildcards(topic);
+        let state = &mut self.log.topics[topic as usize];
+        if let Some(readers) = &mut state.readers {
+            wake(&mut readers.waiting, &mut self.cursors, wakers);
+        }
+        for &id in &state.wildcards {
+            let readers = &mut self.log.wildcards[id as usize].readers;
+            wake(&mut readers.waiting, &mut self.cursors, wakers);
+        }
+    }
+}
+
+fn receipt(position: Position, duplicate: bool) -> Receipt {
+    Receipt {
+        position,
+        duplicate,
+        durability: Durability::Volatile,
+    }
+}
+
+fn wake(waiting: &mut Vec<Waiting>, cursors: &mut Slab<Box<Cursor>>, wakers: &mut Wakers) {
+    for one in waiting.drain(..) {
+        let cursor = &mut cursors[one.cursor as usize];
+        cursor.readings[one.reading as usize].listed = None;
+        wake_one(cursor, wakers);
+    }
+}

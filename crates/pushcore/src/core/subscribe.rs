@@ -1,0 +1,302 @@
+//! Cursors: how they come, what they are told next, how they go.
+
+use std::collections::BTreeSet;
+use std::task::Waker;
+
+use crate::core::Core;
+use crate::cursor::{Cursor, Reading, end_of};
+use crate::delivery::{Budget, Delivery, EndReason, Gap};
+use crate::event::Record;
+use crate::log::Feed;
+use crate::pattern::Pattern;
+use crate::planted::{self, Bug};
+use crate::position::Position;
+use crate::presence::Told;
+use crate::readers::Waiting;
+use crate::subscribe::{Start, SubscribeError, SubscribeOptions};
+use crate::timestamp::Timestamp;
+use crate::topic::Topic;
+
+impl Core {
+    pub(crate) fn subscribe(
+        &mut self,
+        options: SubscribeOptions,
+        now: Timestamp,
+    ) -> Result<(u32, Position), SubscribeError> {
+        let max = self.config.max_subscriptions;
+        if self.cursors.len() >= max {
+            return Err(SubscribeError::TooManySubscriptions { max });
+        }
+        let mut patterns = options.patterns;
+        let mut seen = BTreeSet::new();
+        patterns.retain(|pattern| seen.insert(pattern.clone()));
+        if let Some(grant) = &options.grant {
+            self.check_grant(grant, &patterns, now)?;
+        }
+        self.check_room(0, &patterns)?;
+        self.log.expire(now);
+        let position = self.log.place(0);
+        let mut cursor = Cursor::new(position, options.lag, options.grant);
+        cursor.heard = options.presence.then_some(self.presence.next);
+        let id = self.cursors.insert(Box::new(cursor));
+        let id = u32::try_from(id).expect("subscriptions are bounded");
+        let at = self.join(id, patterns, options.start, now);
+        let cursor = &mut self.cursors[id as usize];
+        cursor.position = resumes_from(options.start, at);
+        cursor.read = at.offset;
+        self.set_deadline(id, now);
+        self.log.fit();
+        let position = self.cursors[id as usize].position;
+        Ok((id, position))
+    }
+
+    /// Adds patterns that read from `start` on, but not from before the cursor; says from where.
+    fn join(&mut self, id: u32, patterns: Vec<Pattern>, start: Start, now: Timestamp) -> Position {
+        let (from, foreign) = match start {
+            Start::Now | Start::Last(0) => (self.log.head, None),
+            Start::After(position) => self.log.resolve(position),
+            Start::Earliest | Start::Last(_) | Start::Since(_) => (0, None),
+        };
+        let read = self.cursors[id as usize].read;
+        let join = |pattern: &Pattern| self.log.join(pattern, from.max(read));
+        let feeds: Vec<Feed> = patterns.iter().map(join).collect();
+        let from = match start {
+            Start::Now | Start::After(_) => from,
+            Start::Earliest => self.log.before_earliest(&feeds),
+            Start::Last(count) => self.log.before_last(&feeds, count),
+            Start::Since(time) => self.log.before_time(&feeds, time.min(now)),
+        };
+        let from = from.max(read);
+        let at = self.log.position(from);
+        if let (Some(reason), Start::After(position)) = (foreign, start) {
+            let gaps = patterns.iter().map(|pattern| Gap {
+                pattern: pattern.clone(),
+                from: position,
+                to: at,
+                missed: None,
+                reason,
+            });
+            let pending = &mut self.cursors[id as usize].pending;
+            pending.extend(gaps.map(Delivery::Gap));
+        }
+        for (pattern, feed) in patterns.into_iter().zip(feeds) {
+            self.enter(id, pattern, feed, from);
+        }
+        at
+    }
+
+    /// Gives a cursor one more reading; one of a topic that has ended before `from` is told so and leaves at once.
+    fn enter(&mut self, id: u32, pattern: Pattern, feed: Feed, from: u64) {
+        let cursor = &mut self.cursors[id as usize];
+        if let Feed::Topic(topic) = feed {
+            let state = &self.log.topics[topic as usize];
+            let end = state
+                .events
+                .back()
+                .filter(|end| end.record() != Record::Event);
+            if let Some(end) = end.filter(|end| end.offset() <= from) {
+                cursor.pending.push_back(Delivery::End(end_of(end)));
+                self.log.leave(feed);
+                return;
+            }
+        }
+        let reading = Reading::new(pattern, feed, from, &self.log);
+        // One pattern is the rule, and room for more would double what a subscription costs.
+        cursor
+            .readings
+            .reserve_exact(usize::from(cursor.readings.is_empty()));
+        cursor.readings.push(reading);
+    }
+
+    pub(crate) fn add(
+        &mut self,
+        id: u32,
+        mut patterns: Vec<Pattern>,
+        start: Option<Start>,
+        now: Timestamp,
+    ) -> Result<Position, SubscribeError> {
+        let cursor = &mut self.cursors[id as usize];
+        if cursor.closed.is_some() {
+            return Err(SubscribeError::Closed);
+        }
+        let grant = cursor.grant.clone();
+        if let Some(grant) = &grant {
+            self.check_grant(grant, &patterns, now)?;
+        }
+        let cursor = &mut self.cursors[id as usize];
+        let mut known = cursor.read;
+        patterns.retain(|pattern| {
+            let mut readings = cursor.readings.iter();
+            let reading = readings.find(|reading| reading.pattern == *pattern);
+            known = known.max(reading.map_or(0, |reading| reading.after));
+            reading.is_none()
+        });
+        if patterns.is_empty() {
+            return Ok(self.log.position(known));
+        }
+        let (is_first, readings) = (cursor.readings.is_empty(), cursor.readings.len());
+        self.check_room(readings, &patterns)?;
+        let cursor = &mut self.cursors[id as usize];
+        cursor.settle(&self.log);
+        let Some(start) = start.filter(|_| is_first) else {
+            let start = start.unwrap_or(Start::After(self.log.place(cursor.read)));
+            let at = self.join(id, patterns, start, now);
+            self.log.fit();
+            return Ok(at);
+        };
+        // Nothing is read yet, so the cursor goes where the first patterns begin.
+        cursor.read = 0;
+        let at = self.join(id, patterns, start, now);
+        let cursor = &mut self.cursors[id as usize];
+        cursor.read = at.offset;
+        cursor.position = resumes_from(start, at);
+        self.log.fit();
+        Ok(at)
+    }
+
+    pub(crate) fn remove(&mut self, id: u32, pattern: &Pattern) -> bool {
+        let readings = &self.cursors[id as usize].readings;
+        let Some(index) = readings
+            .iter()
+            .position(|reading| reading.pattern == *pattern)
+        else {
+            return false;
+        };
+        self.drop_reading(id, index);
+        let pending = &mut self.cursors[id as usize].pending;
+        pending.retain(|told| !matches!(told, Delivery::Gap(gap) if gap.pattern == *pattern));
+        self.log.fit();
+        true
+    }
+
+    pub(crate) fn unsubscribe(&mut self, id: u32) {
+        self.drop_readings(id);
+        let cursor = self.cursors.remove(id as usize);
+        if let Some(at) = cursor.deadline {
+            self.deadlines.remove(&(at, id));
+        }
+        self.log.fit();
+    }
+
+    /// What a cursor is told next; arms its waker if that was all. The second says whether it was.
+    pub(crate) fn next(
+        &mut self,
+        id: u32,
+        now: Timestamp,
+        budget: Budget,
+        waker: Option<&Waker>,
+    ) -> (Option<Delivery>, bool) {
+        let cursor = &mut self.cursors[id as usize];
+        let mut delivery = cursor.next(&mut self.log, now, budget);
+        if delivery.is_none()
+            && let Some(heard) = &mut cursor.heard
+        {
+            let readings = &cursor.readings;
+            let reads = |topic: &Topic| {
+                readings
+                    .iter()
+                    .any(|reading| reading.pattern.matches(topic))
+            };
+            delivery = match self.presence.told(heard, reads) {
+                Told::Change(change) => Some(Delivery::Presence(change)),
+                Told::Missed => Some(Delivery::PresenceMissed),
+                Told::Nothing => None,
+            };
+        }
+        match &delivery {
+            Some(Delivery::Closed(_)) => self.drop_readings(id),
+            Some(Delivery::End(end)) if end.reason != EndReason::Revoked => {
+                self.remove(id, &end.pattern);
+            }
+            _ => {}
+        }
+        // Conflation may have made an index of keys.
+        self.log.fit();
+        let cursor = &mut self.cursors[id as usize];
+        let heard_all = cursor.heard.is_none_or(|heard| heard == self.presence.next);
+        let caught_up = heard_all && cursor.is_caught_up(&self.log);
+        if caught_up && let Some(waker) = waker {
+            let known = cursor
+                .waker
+                .as_ref()
+                .is_some_and(|own| own.will_wake(waker));
+            if !known {
+                cursor.waker = Some(waker.clone());
+            }
+            cursor.armed = true;
+            if delivery.is_none() || !planted::has(Bug::LostWakeup) {
+                self.list(id);
+            }
+        }
+        (delivery, caught_up)
+    }
+
+    pub(super) fn check_room(&self, has: usize, more: &[Pattern]) -> Result<(), SubscribeError> {
+        let max = self.config.max_patterns;
+        if has + more.len() > max {
+            return Err(SubscribeError::TooManyPatterns { max });
+        }
+        let max = self.config.max_wildcards;
+        let new = more
+            .iter()
+            .filter(|pattern| self.log.is_new_wildcard(pattern))
+            .count();
+        if self.log.wildcards.len() + new > max {
+            return Err(SubscribeError::TooManyWildcards { max });
+        }
+        Ok(())
+    }
+
+    /// Puts a cursor among those that wait for its feeds.
+    fn list(&mut self, id: u32) {
+        let cursor = &mut self.cursors[id as usize];
+        for (index, reading) in cursor.readings.iter_mut().enumerate() {
+            if reading.listed.is_none() {
+                let waiting = &mut self.log.readers(reading.feed).waiting;
+                reading.listed = Some(short(waiting.len()));
+                waiting.push(Waiting {
+                    cursor: id,
+                    reading: short(index),
+                });
+            }
+        }
+    }
+
+    pub(super) fn drop_readings(&mut self, id: u32) {
+        while !self.cursors[id as usize].readings.is_empty() {
+            self.drop_reading(id, self.cursors[id as usize].readings.len() - 1);
+        }
+    }
+
+    pub(super) fn drop_reading(&mut self, id: u32, index: usize) {
+        let gone = self.cursors[id as usize].readings.swap_remove(index);
+        if let Some(place) = gone.listed {
+            let waiting = &mut self.log.readers(gone.feed).waiting;
+            waiting.swap_remove(place as usize);
+            if let Some(&moved) = waiting.get(place as usize) {
+                // The one that was moved may be a reading of this very cursor that has just changed its own place.
+                let of_moved = &mut self.cursors[moved.cursor as usize].readings;
+                of_moved[moved.reading as usize].listed = Some(place);
+            }
+        }
+        if let Some(moved) = self.cursors[id as usize].readings.get(index)
+            && let (Some(place), feed) = (moved.listed, moved.feed)
+        {
+            self.log.readers(feed).waiting[place as usize].reading = short(index);
+        }
+        self.log.leave(gone.feed);
+    }
+}
+
+/// The position of a reader that begins at `at`: until it was given an event, it keeps the one it came with, so that one
+/// from another life is told of the gap again if it is cut before it has read anything.
+fn resumes_from(start: Start, at: Position) -> Position {
+    match start {
+        Start::After(position) => position,
+        _ => at,
+    }
+}
+
+fn short(index: usize) -> u32 {
+    u32::try_from(index).expect("subscriptions and patterns are bounded")
+}
