@@ -92,8 +92,9 @@ impl fmt::Display for Counts {
 }
 
 /// The closing line of a test binary or of nextest.
+///
+/// A test binary's stands at the margin; nextest shows those of tests that failed further in, and counts them itself.
 fn summary(line: &str) -> Option<Counts> {
-    let line = line.trim();
     if let Some(rest) = line.strip_prefix("test result: ") {
         let (_, numbers) = rest.split_once(". ")?;
         return Some(Counts::new(
@@ -103,6 +104,7 @@ fn summary(line: &str) -> Option<Counts> {
         ));
     }
     let (_, numbers) = line
+        .trim()
         .strip_prefix("Summary [")?
         .split_once("tests run:")
         .or_else(|| line.split_once("test run:"))?;
@@ -160,6 +162,17 @@ mod tests {
             &[],
             true,
             Counts::new(1, 0, 0),
+        );
+    }
+
+    #[test]
+    fn what_nextest_shows_of_a_failed_test_is_not_counted_again() {
+        check(
+            "        FAIL [   0.1s] (1/2) a b\n    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 1 filtered out\n\
+                  Summary [   0.012s] 2 tests run: 1 passed, 1 failed, 0 skipped",
+            &[],
+            false,
+            Counts::new(1, 1, 0),
         );
     }
 
