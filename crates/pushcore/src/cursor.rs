@@ -14,7 +14,6 @@ use crate::pattern::Pattern;
 use crate::planted::{self, Bug};
 use crate::position::Position;
 use crate::readers::Memo;
-use crate::stats::Backlog;
 use crate::timestamp::Timestamp;
 
 /// One subscription, as the hub keeps it
@@ -220,31 +219,6 @@ impl Cursor {
         if self.readings.iter().all(quiet) {
             self.read = log.head;
         }
-    }
-
-    /// How far it is behind; an event counts once, whatever number of its patterns match.
-    pub(crate) fn backlog(&self, log: &Log) -> Backlog {
-        self.backlog_up_to(log, u64::MAX)
-    }
-
-    /// The same, counted up to so many events.
-    pub(crate) fn backlog_up_to(&self, log: &Log, max_events: u64) -> Backlog {
-        let mut backlog = Backlog::default();
-        self.walk(log, |event| {
-            if event.record() != Record::Event {
-                return true;
-            }
-            backlog.events += 1;
-            backlog.bytes += event.body_len() as u64;
-            backlog.oldest = backlog.oldest.or(Some(event.time()));
-            backlog.events < max_events
-        });
-        backlog
-    }
-
-    pub(crate) fn patterns(&self) -> Vec<Pattern> {
-        let readings = self.readings.iter();
-        readings.map(|reading| reading.pattern.clone()).collect()
     }
 
     fn read(&mut self, log: &mut Log, budget: Budget) -> Option<Delivery> {
@@ -547,7 +521,7 @@ impl Cursor {
     }
 
     /// Looks at the entries ahead, ends included, in order, as long as `look` says so.
-    fn walk(&self, log: &Log, mut look: impl FnMut(&Event) -> bool) {
+    pub(crate) fn walk(&self, log: &Log, mut look: impl FnMut(&Event) -> bool) {
         let mut heads: Vec<Head> = self
             .readings
             .iter()

@@ -1,6 +1,9 @@
 //! Subscriptions as somebody else sees them: an operator, a metric.
 
+use crate::cursor::Cursor;
+use crate::event::Record;
 use crate::hub::Hub;
+use crate::log::Log;
 use crate::pattern::Pattern;
 use crate::position::Position;
 use crate::stats::Backlog;
@@ -57,6 +60,33 @@ impl Hub {
         slowest.map_or_else(Backlog::default, |(_, cursor)| {
             cursor.backlog_up_to(&core.log, MAX_COUNTED)
         })
+    }
+}
+
+impl Cursor {
+    /// How far it is behind; an event counts once, whatever number of its patterns match.
+    pub(crate) fn backlog(&self, log: &Log) -> Backlog {
+        self.backlog_up_to(log, u64::MAX)
+    }
+
+    /// The same, counted up to so many events.
+    pub(crate) fn backlog_up_to(&self, log: &Log, max_events: u64) -> Backlog {
+        let mut backlog = Backlog::default();
+        self.walk(log, |event| {
+            if event.record() != Record::Event {
+                return true;
+            }
+            backlog.events += 1;
+            backlog.bytes += event.body_len() as u64;
+            backlog.oldest = backlog.oldest.or(Some(event.time()));
+            backlog.events < max_events
+        });
+        backlog
+    }
+
+    pub(crate) fn patterns(&self) -> Vec<Pattern> {
+        let readings = self.readings.iter();
+        readings.map(|reading| reading.pattern.clone()).collect()
     }
 }
 
