@@ -146,15 +146,17 @@ mod tests {
 
     #[test]
     fn no_more_of_a_backlog_is_counted_than_the_bound() {
-        let mut config = HubConfig::default();
-        config.retention = vec![crate::RetentionRule {
-            pattern: Pattern::parse("**").unwrap(),
-            retention: crate::Retention {
-                max_events: None,
-                max_bytes: None,
-                max_age: None,
-            },
-        }];
+        let config = HubConfig {
+            retention: vec![crate::RetentionRule {
+                pattern: Pattern::parse("**").unwrap(),
+                retention: crate::Retention {
+                    max_events: None,
+                    max_bytes: None,
+                    max_age: None,
+                },
+            }],
+            ..HubConfig::default()
+        };
         let hub = Hub::new(config, 1, NOW);
         let _slow = follow(&hub);
         for _ in 0..11 {

@@ -8,13 +8,13 @@ use pushcore::{
 const NOW: Timestamp = Timestamp(1000);
 
 fn publish(hub: &Hub, topic: &str, data: &str) -> Position {
-    let topic = Topic::parse(topic).unwrap();
+    let topic = Topic::parse(topic).expect("a topic");
     let event = NewEvent::new(topic, data.to_owned());
     let receipts = hub.publish(vec![event], None, NOW).try_ready();
     let Ok(receipts) = receipts else {
         panic!("the memory log answers at once")
     };
-    receipts[0].as_ref().unwrap().position
+    receipts[0].as_ref().expect("published").position
 }
 
 #[test]

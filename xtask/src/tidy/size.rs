@@ -8,11 +8,7 @@ use super::File;
 const MAX_LINES: usize = 600;
 
 /// Files that may be longer, each with the reason
-const LONGER: [(&str, &str); 3] = [
-    (
-        "crates/pushcore/src/cursor.rs",
-        "a cursor over many readings, and what each of them owes its reader",
-    ),
+const LONGER: [(&str, &str); 2] = [
     (
         "crates/pushcore/src/simulation/world.rs",
         "every step that a seeded world can take",
