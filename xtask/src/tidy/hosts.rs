@@ -79,8 +79,8 @@ mod tests {
     #[test]
     fn a_registry_address_is_found() {
         check_line(
-            "\"resolved\": \"https://registry.npmjs.org/ws/-/ws.tgz\"",
-            &["a.md:1: names the registry registry.npmjs.org"],
+            "\"resolved\": \"https://registry.npm.example/ws/-/ws.tgz\"",
+            &["a.md:1: names the registry registry.npm.example"],
         );
     }
 
