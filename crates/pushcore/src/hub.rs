@@ -229,6 +229,8 @@ impl Hub {
                 }
                 Some(Delivery::Gap(gap)) => page.gaps.push(gap),
                 Some(Delivery::End(end)) => page.ends.push(end),
+                // It is said again at every turn.
+                Some(Delivery::Closed(_)) => break,
                 Some(_) => {}
                 None => {
                     page.up_to_date = true;
@@ -236,7 +238,13 @@ impl Hub {
                 }
             }
         }
-        page.next = subscription.position();
+        // A page comes whole or not at all, so what follows a gap cannot be cut off from it, and the next page need not
+        // tell the gap again.
+        page.next = if page.up_to_date {
+            subscription.reached()
+        } else {
+            subscription.position()
+        };
         Ok(page)
     }
 

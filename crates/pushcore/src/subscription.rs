@@ -40,6 +40,12 @@ impl Subscription {
         self.position
     }
 
+    /// Up to where everything has been given or announced: the head, once nothing is left.
+    pub(crate) fn reached(&self) -> Position {
+        let core = self.hub.lock();
+        core.log.position(core.cursors[self.id as usize].read)
+    }
+
     /// Gives what comes next, or arranges for the waker of `cx` to be called when there is something.
     ///
     /// Ready at every call until nothing is left; [`Delivery::Closed`] is given for ever. The waker stays for later

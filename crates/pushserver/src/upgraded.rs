@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use pushcore::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
@@ -42,6 +43,8 @@ where
     let mut left = false;
     let mut unsent = Bytes::new();
     let mut closing = false;
+    let mut blocked_since: Option<Timestamp> = None;
+    let write_deadline = app.config.stream.write_deadline;
     let mut buffer = vec![0; READ_BUFFER_BYTES];
     std::future::poll_fn(|cx| {
         let now = app.clock.now();
@@ -58,7 +61,11 @@ where
             }
         }
         door.handle_time(now);
-        let deadline = Instant::from(app.clock.instant(door.deadline()));
+        let due = match blocked_since {
+            Some(since) => since.saturating_add(write_deadline),
+            None => door.deadline(),
+        };
+        let deadline = Instant::from(app.clock.instant(due.max(Timestamp(now.0 + 1))));
         if sleep.deadline() != deadline {
             sleep.as_mut().reset(deadline);
         }
@@ -67,7 +74,16 @@ where
         }
         loop {
             while unsent.has_remaining() {
-                let n = ready!(Pin::new(&mut io).poll_write(cx, &unsent))?;
+                let Poll::Ready(written) = Pin::new(&mut io).poll_write(cx, &unsent) else {
+                    let since = *blocked_since.get_or_insert(now);
+                    if now >= since.saturating_add(write_deadline) {
+                        app.metrics.closed("write-deadline");
+                        return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                    }
+                    return Poll::Pending;
+                };
+                let n = written?;
+                blocked_since = None;
                 if n == 0 {
                     return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                 }

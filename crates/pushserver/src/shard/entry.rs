@@ -100,7 +100,8 @@ impl Entry {
             None => door,
         };
         match self.blocked_since {
-            Some(since) => door.min(since.saturating_add(app.config.stream.write_deadline)),
+            // Whatever else is due has to wait until the socket takes something again.
+            Some(since) => since.saturating_add(app.config.stream.write_deadline),
             None => door,
         }
     }

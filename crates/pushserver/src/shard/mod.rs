@@ -194,7 +194,9 @@ impl Shard {
                 return;
             }
         }
-        let deadline = entry.deadline(&self.app);
+        // A deadline that has passed and could not be met is for another turn: this one visits all that is due, and
+        // would never end.
+        let deadline = entry.deadline(&self.app).max(Timestamp(now.0 + 1));
         state.timers.schedule(&mut entry.scheduled, index, deadline);
     }
 }
