@@ -255,6 +255,8 @@ fn a_stopped_reader_disturbs_nobody(shards: &str) {
         &format!("log.max_bytes={CEILING}"),
         "http.max_body_bytes=1MiB",
         &format!("stream.send_buffer_bytes={SEND_BUFFER}"),
+        // Due again and again while the stopped reader takes nothing.
+        "stream.heartbeat=300ms",
         "rates.subject_publishes_per_second=none",
         "rates.address_connects_per_second=none",
     ]);
