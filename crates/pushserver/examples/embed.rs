@@ -20,16 +20,7 @@ use pushserver::{PeerAddr, PushService};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let push = PushService::new(Config::default(), None)?;
-    tokio::spawn(tell_the_time(push.clone()));
-
-    let app = Router::new()
-        .route(
-            "/hello",
-            get(|| async { "hello from the program around it\n" }),
-        )
-        .nest_service("/push", push)
-        .layer(from_fn(tell_the_address));
+    let app = program()?;
     let address = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1:8080".to_owned());
@@ -41,6 +32,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     )
     .await?;
     Ok(())
+}
+
+/// Routes of its own, and the push server under `/push`
+fn program() -> Result<Router, Box<dyn std::error::Error>> {
+    let push = PushService::new(Config::default(), None)?;
+    tokio::spawn(tell_the_time(push.clone()));
+
+    let app = Router::new()
+        .route(
+            "/hello",
+            get(|| async { "hello from the program around it\n" }),
+        )
+        .nest_service("/push", push)
+        .layer(from_fn(tell_the_address));
+    Ok(app)
 }
 
 /// Publishes from inside the program, without HTTP
@@ -68,4 +74,35 @@ async fn tell_the_address(mut request: Request, next: Next) -> Response {
         request.extensions_mut().insert(PeerAddr(address));
     }
     next.run(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn topics_are_followed_beside_the_programs_own_routes() {
+        let app = program().unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = app.into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        for (path, expect) in [
+            ("/hello", "hello from the program around it"),
+            ("/push/topics/clock?after=earliest", "s since the start"),
+        ] {
+            let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+            let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            socket.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            let mut piece = [0; 4096];
+            while !answer.contains(expect) {
+                let n = socket.read(&mut piece).await.unwrap();
+                assert!(n > 0, "{answer}");
+                answer.push_str(std::str::from_utf8(&piece[..n]).unwrap());
+            }
+        }
+    }
 }
