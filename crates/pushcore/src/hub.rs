@@ -15,7 +15,7 @@ use crate::inspect::SubscriptionId;
 use crate::pattern::Pattern;
 use crate::position::{Epoch, Position};
 use crate::presence::{Member, PresenceError};
-use crate::publish::{Publish, PublishError};
+use crate::publish::{Publish, PublishError, Receipt};
 use crate::stats::{HubStats, Page, TopicStatus};
 use crate::store::{Sink, Store, StoredEvent};
 use crate::subscribe::{SubscribeError, SubscribeOptions};
@@ -109,6 +109,32 @@ impl Hub {
         match self.lock().check_batch(&batch) {
             Ok(()) => Publish::pending(async move { store.append(batch, subject, now).await }),
             Err(refused) => Publish::ready(refused),
+        }
+    }
+
+    /// Publishes one event, as [`publish`](Hub::publish) does a batch of one, without the lists.
+    pub fn publish_one(
+        &self,
+        event: NewEvent,
+        subject: Option<&str>,
+        now: Timestamp,
+    ) -> Publish<Result<Receipt, PublishError>> {
+        let Some(store) = &self.0.store else {
+            return Publish::ready(
+                self.waking(|core, wakers| core.publish_alone(event, subject, now, wakers)),
+            );
+        };
+        let (store, subject) = (store.clone(), subject.map(str::to_owned));
+        match self.lock().check_size(&event) {
+            Ok(()) => Publish::pending(async move {
+                let mut answers = store.append(vec![event], subject, now).await;
+                let answer = answers.pop().filter(|_| answers.is_empty());
+                answer.unwrap_or_else(|| {
+                    let why = "the store did not answer for the event";
+                    Err(PublishError::Unavailable(why.to_owned()))
+                })
+            }),
+            Err(refused) => Publish::ready(Err(refused)),
         }
     }
 

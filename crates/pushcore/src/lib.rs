@@ -109,6 +109,7 @@ mod presence;
 mod publish;
 mod random;
 mod readers;
+mod reading;
 mod revoked;
 #[cfg(test)]
 mod simulation;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use slab::Slab;
 
 use crate::config::{HubConfig, Retention};
+use crate::delivery::Batch;
 use crate::event::{Content, Event, Header, Place, Record};
 use crate::forms::FormCache;
 use crate::order::Order;
@@ -61,6 +62,12 @@ pub(crate) struct Log {
     pub(crate) config: Arc<HubConfig>,
     /// Room for a cursor's heads while it reads
     pub(crate) scratch: Vec<past::Head>,
+    /// Room for the events it is given
+    pub(crate) scratch_events: Vec<Arc<Event>>,
+    /// The last batch of one event that was given to one reader alone, kept for its memory as long as its event is retained
+    pub(crate) spare: Option<Arc<Batch>>,
+    /// Nothing is due for [`expire`](Log::expire) before that moment
+    due: Timestamp,
 }
 
 /// A process in which the log was written, from its restoration to the next
@@ -148,6 +155,9 @@ impl Log {
             forms,
             config,
             scratch: Vec::new(),
+            scratch_events: Vec::new(),
+            spare: None,
+            due: Timestamp(0),
         }
     }
 
@@ -247,7 +257,7 @@ impl Log {
         record: Record,
         (offset, tag): (u64, Tag),
         now: Timestamp,
-    ) -> Arc<Event> {
+    ) {
         self.head_time = self.head_time.max(now);
         self.head = offset;
         self.head_tag = tag;
@@ -259,19 +269,22 @@ impl Log {
             previous: state.last.map_or(0, |(offset, _)| offset),
             time: self.head_time,
         };
-        let event = Arc::new(content.into_event(state.header.clone(), &place, record));
+        let event = content.into_event(state.header.clone(), &place, record);
         let entry = Entry {
             offset,
             topic,
             seq: low_half(state.next_seq()),
         };
-        state.events.push_back(event.clone());
         self.bytes += EVENT_OVERHEAD + event.body_len();
         if record == Record::Event {
             state.bytes += event.body_len() as u64;
             state.last = Some((offset, tag));
             self.events += 1;
-            self.rules[state.rule as usize].order.push(offset, topic);
+            let rule = &mut self.rules[state.rule as usize];
+            rule.order.push(offset, topic);
+            if let Some(age) = rule.retention.max_age {
+                self.due = self.due.min(self.head_time.saturating_add(age));
+            }
             if let (Some(keys), Some(key)) = (&mut state.keys, event.key())
                 && keys.insert(Box::from(key), offset).is_none()
             {
@@ -280,12 +293,14 @@ impl Log {
         } else {
             state.ended = Some(record);
             self.ends.push_back((self.head_time, offset, topic));
+            let forgotten = self.head_time.saturating_add(self.config.end_ttl);
+            self.due = self.due.min(forgotten);
         }
+        state.events.push_back(Arc::new(event));
         for &wildcard in &state.wildcards {
             self.wildcards[wildcard as usize].entries.push_back(entry);
             self.bytes += WILDCARD_ENTRY;
         }
-        event
     }
 
     /// The readers of a feed.
@@ -296,6 +311,17 @@ impl Log {
                 .as_deref_mut()
                 .expect("a topic that is read has readers"),
             Feed::Wildcard(id) => &mut self.wildcards[id as usize].readers,
+        }
+    }
+
+    /// The same, to look at.
+    pub(crate) fn readers_of(&self, feed: Feed) -> &Readers {
+        match feed {
+            Feed::Topic(id) => self.topics[id as usize]
+                .readers
+                .as_deref()
+                .expect("a topic that is read has readers"),
+            Feed::Wildcard(id) => &self.wildcards[id as usize].readers,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::delivery::Batch;
 use crate::event::{Event, Header, Record};
 use crate::log::forgotten::Forgotten;
 use crate::log::topic::{Lost, TopicLog};
@@ -38,6 +39,14 @@ impl Log {
 
     /// Lets go of what is too old at `now`: events, and ends that were remembered long enough.
     pub(crate) fn expire(&mut self, now: Timestamp) {
+        if now < self.due && self.ends.len() <= self.config.max_ended {
+            return;
+        }
+        self.expire_all(now);
+        self.due = self.next_expiry().unwrap_or(Timestamp(u64::MAX));
+    }
+
+    fn expire_all(&mut self, now: Timestamp) {
         for rule in 0..self.rules.len() {
             let Some(max_age) = self.rules[rule].retention.max_age else {
                 continue;
@@ -134,6 +143,7 @@ impl Log {
             rule.order = Order::default();
         }
         self.ends.clear();
+        self.spare = None;
         self.forgotten = Forgotten::default();
         (self.epoch, self.head, self.head_tag) = (epoch, 0, Tag::NONE);
         (self.bytes, self.events) = (0, 0);
@@ -279,6 +289,10 @@ impl Log {
         }
         if let Some(readers) = &mut state.readers {
             readers.forget_before(lost.through);
+        }
+        let is_spare = |spare: &Arc<Batch>| spare.from().offset == lost.through;
+        if self.spare.as_ref().is_some_and(is_spare) {
+            self.spare = None;
         }
         self.bytes -= EVENT_OVERHEAD + event.body_len();
         self.events -= 1;
