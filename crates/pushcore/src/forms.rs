@@ -62,6 +62,7 @@ impl Forms {
     }
 
     /// What [`Forms::clear`] does, for the holder's own end.
+    #[inline]
     pub(crate) fn release(&mut self, cache: &FormCache) {
         let first = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         if first.is_some() {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::Waker;
 use std::time::Duration;
 
 use crate::config::HubConfig;
@@ -374,11 +375,11 @@ impl Hub {
         // The list is kept for its memory: waking somebody allocates nothing.
         let mut wakers = WAKERS.take();
         let result = work(&mut self.lock(), &mut wakers);
-        for waker in wakers.drain(..) {
-            waker.wake();
+        if wakers.capacity() > 0 {
+            wakers.drain(..).for_each(Waker::wake);
+            wakers.shrink_to(MAX_KEPT_WAKERS);
+            WAKERS.set(wakers);
         }
-        wakers.shrink_to(MAX_KEPT_WAKERS);
-        WAKERS.set(wakers);
         result
     }
 

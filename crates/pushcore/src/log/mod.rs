@@ -19,7 +19,7 @@ use crate::forms::FormCache;
 use crate::order::Order;
 use crate::pattern::Pattern;
 use crate::position::{Epoch, Position, Tag};
-use crate::random::Random;
+use crate::random::{NameKey, Random};
 use crate::readers::Readers;
 use crate::timestamp::Timestamp;
 use crate::topic::Topic;
@@ -38,7 +38,7 @@ pub(crate) struct Log {
     /// When it was published
     pub(crate) head_time: Timestamp,
     pub(crate) topics: Slab<TopicLog>,
-    by_name: HashMap<Topic, u32>,
+    by_name: HashMap<Topic, u32, NameKey>,
     /// The same in the order of their names, for pages and for finding those of a wildcard
     pub(crate) in_order: BTreeMap<Topic, u32>,
     /// Rules, the most specific first; the last one is for all other topics
@@ -60,6 +60,8 @@ pub(crate) struct Log {
     pub(crate) evicted: u64,
     pub(crate) forms: Arc<FormCache>,
     pub(crate) config: Arc<HubConfig>,
+    /// What `bytes` may grow to: the ceiling without the part of the encodings
+    max_bytes: usize,
     /// Room for a cursor's heads while it reads
     pub(crate) scratch: Vec<past::Head>,
     /// Room for the events it is given
@@ -139,7 +141,7 @@ impl Log {
             head_tag: Tag::NONE,
             head_time: now,
             topics: Slab::new(),
-            by_name: HashMap::new(),
+            by_name: HashMap::default(),
             in_order: BTreeMap::new(),
             rules,
             ends: VecDeque::new(),
@@ -153,6 +155,7 @@ impl Log {
             events: 0,
             evicted: 0,
             forms,
+            max_bytes: config.max_bytes - config.max_form_bytes,
             config,
             scratch: Vec::new(),
             scratch_events: Vec::new(),

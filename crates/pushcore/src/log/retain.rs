@@ -26,24 +26,27 @@ impl Log {
             if count <= 1 || !(too_many || too_large) {
                 break;
             }
-            self.evict_oldest_of(topic);
+            // Something is left of it, so it is not forgotten.
+            self.evict_front(topic);
         }
         self.fit();
     }
 
     /// Keeps everything within the ceiling, of which the encodings have their own part.
+    #[inline]
     pub(crate) fn fit(&mut self) {
-        let max = self.config.max_bytes - self.config.max_form_bytes;
-        while self.bytes > max && self.evict_oldest() {}
+        if self.bytes > self.max_bytes {
+            while self.bytes > self.max_bytes && self.evict_oldest() {}
+        }
     }
 
     /// Lets go of what is too old at `now`: events, and ends that were remembered long enough.
+    #[inline]
     pub(crate) fn expire(&mut self, now: Timestamp) {
         if now < self.due && self.ends.len() <= self.config.max_ended {
             return;
         }
         self.expire_all(now);
-        self.due = self.next_expiry().unwrap_or(Timestamp(u64::MAX));
     }
 
     fn expire_all(&mut self, now: Timestamp) {
@@ -65,6 +68,7 @@ impl Log {
             }
             self.forget_end(topic);
         }
+        self.due = self.next_expiry().unwrap_or(Timestamp(u64::MAX));
     }
 
     /// When [`Log::expire`] has something to do next.
