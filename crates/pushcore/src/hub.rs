@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use crate::stats::{HubStats, Page, TopicStatus};
 use crate::store::{Sink, Store, StoredEvent};
 use crate::subscribe::{SubscribeError, SubscribeOptions};
 use crate::subscription::Subscription;
+use crate::sync::{Guard, Lock};
 use crate::timestamp::Timestamp;
 use crate::topic::Topic;
 
@@ -32,7 +33,7 @@ use crate::topic::Topic;
 pub struct Hub(Arc<Shared>);
 
 struct Shared {
-    core: Mutex<Core>,
+    core: Lock<Core>,
     store: Option<Arc<dyn Store>>,
     /// What the store tells; it goes with the hub
     sink: OnceLock<Arc<dyn Sink>>,
@@ -64,7 +65,7 @@ impl Hub {
 
     fn with(core: Core, store: Option<Arc<dyn Store>>) -> Hub {
         Hub(Arc::new(Shared {
-            core: Mutex::new(core),
+            core: Lock::new(core),
             store,
             sink: OnceLock::new(),
         }))
@@ -383,8 +384,8 @@ impl Hub {
         result
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
-        self.0.core.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> Guard<'_, Core> {
+        self.0.core.lock()
     }
 }
 

@@ -99,6 +99,8 @@ mod grant;
 mod hub;
 mod idempotency;
 mod inspect;
+#[cfg(test)]
+mod interleaved;
 mod label;
 mod log;
 mod order;
@@ -118,6 +120,7 @@ mod stats;
 pub mod store;
 mod subscribe;
 mod subscription;
+mod sync;
 mod timestamp;
 mod topic;
 mod trie;

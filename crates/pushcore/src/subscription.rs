@@ -7,6 +7,7 @@ use crate::delivery::{Budget, Delivery};
 use crate::grant::Grant;
 use crate::hub::Hub;
 use crate::pattern::Pattern;
+use crate::planted::{self, Bug};
 use crate::position::Position;
 use crate::stats::Backlog;
 use crate::subscribe::{Start, SubscribeError};
@@ -148,10 +149,16 @@ impl Subscription {
     }
 
     fn next(&mut self, now: Timestamp, budget: Budget, waker: Option<&Waker>) -> Option<Delivery> {
+        let too_late = waker.filter(|_| planted::has(Bug::ArmedTooLate));
         let mut core = self.hub.lock();
+        let waker = waker.xor(too_late);
         let (delivery, caught_up) = core.next(self.id, now, budget, waker);
         self.position = core.cursors[self.id as usize].position;
-        self.caught_up = caught_up && waker.is_some();
+        self.caught_up = caught_up && (waker.is_some() || too_late.is_some());
+        drop(core);
+        if let Some(waker) = too_late.filter(|_| caught_up) {
+            self.hub.lock().arm(self.id, waker, false);
+        }
         delivery
     }
 }

@@ -14,7 +14,7 @@ use crate::topic::Topic;
 
 impl Core {
     /// Puts a cursor among those that wait for its feeds, with the waker that is to be called.
-    pub(super) fn arm(&mut self, id: u32, waker: &Waker, was_given: bool) {
+    pub(crate) fn arm(&mut self, id: u32, waker: &Waker, was_given: bool) {
         let is_lost = was_given && planted::has(Bug::LostWakeup);
         match &mut self.cursors[id as usize].readings {
             Readings::One(_) if is_lost => {}

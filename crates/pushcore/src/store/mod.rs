@@ -1,6 +1,6 @@
 //! Where events are kept when memory is not enough.
 
-#[cfg(feature = "conformance")]
+#[cfg(any(feature = "conformance", test))]
 pub mod conformance;
 mod follow;
 mod memory;
