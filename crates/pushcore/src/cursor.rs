@@ -30,6 +30,8 @@ pub(crate) struct Cursor {
     /// When the grant needs attention: the notice that it runs out, then its end. It is not looked at before.
     attention: Timestamp,
     rare: Option<Box<Rare>>,
+    /// Whether it is told of a gap where memory ends, whatever the store has
+    pub(crate) memory_alone: bool,
     grant: Option<Arc<Grant>>,
     /// When the hub has to wake it, whatever is published
     pub(crate) deadline: Option<Timestamp>,
@@ -61,6 +63,7 @@ impl Cursor {
             read: position.offset,
             readings: Readings::default(),
             attention: NEVER,
+            memory_alone: false,
             rare: (!rare.is_idle()).then(|| Box::new(rare)),
             grant: None,
             deadline: None,
@@ -118,7 +121,7 @@ impl Cursor {
         self.next_pending()
     }
 
-    fn next_pending(&mut self) -> Option<Delivery> {
+    pub(crate) fn next_pending(&mut self) -> Option<Delivery> {
         let rare = self.rare.as_mut()?;
         let pending = rare.pending.pop_front();
         if rare.is_idle() {
@@ -245,6 +248,10 @@ impl Cursor {
                     return Some(Delivery::Batch(batch));
                 }
             }
+        }
+        if log.reads_back && !self.memory_alone && self.behind_memory(log).is_some() {
+            // The store may have it.
+            return None;
         }
         if let Some(batch) = self.read_topic(log, budget) {
             return Some(Delivery::Batch(batch));

@@ -60,6 +60,7 @@ impl Hub {
     pub(crate) fn over(store: Arc<dyn Store>, config: HubConfig, seed: u64, now: Timestamp) -> Hub {
         let mut core = Core::new(Arc::new(config.within_itself()), seed, now);
         core.log.lives.clear();
+        core.log.reads_back = true;
         Hub::with(core, Some(store))
     }
 
@@ -237,6 +238,8 @@ impl Hub {
 
     /// One page of what is retained, by the same rules as a subscription.
     ///
+    /// Over a store that does not answer at once, what memory holds no longer is a gap.
+    ///
     /// # Errors
     /// As [`Hub::subscribe`].
     pub fn history(
@@ -260,6 +263,8 @@ impl Hub {
                 // It is said again at every turn.
                 Some(Delivery::Closed(_)) => break,
                 Some(_) => {}
+                // A page comes at once or not at all, so it does not wait for a store.
+                None if subscription.is_reading_back() => subscription.read_memory_alone(),
                 None => {
                     page.up_to_date = true;
                     break;
@@ -382,6 +387,10 @@ impl Hub {
             WAKERS.set(wakers);
         }
         result
+    }
+
+    pub(crate) fn store(&self) -> Option<&Arc<dyn Store>> {
+        self.0.store.as_ref()
     }
 
     pub(crate) fn lock(&self) -> Guard<'_, Core> {

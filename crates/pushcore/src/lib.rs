@@ -110,6 +110,7 @@ mod position;
 mod presence;
 mod publish;
 mod random;
+mod read_back;
 mod readers;
 mod reading;
 mod revoked;

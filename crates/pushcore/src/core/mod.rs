@@ -35,6 +35,8 @@ pub(crate) struct Core {
     pub(crate) config: Arc<HubConfig>,
 }
 
+pub(crate) use subscribe::Next;
+
 /// Wakers to be called once the lock is released
 pub(crate) type Wakers = Vec<Waker>;
 

@@ -1,13 +1,13 @@
 //! What enters the log, and who is woken for it.
 
 use crate::core::{Core, Wakers, short};
-use crate::delivery::EndReason;
 use crate::event::{Content, NewEvent, Record};
 use crate::idempotency::{ScopedKey, Seen, digest};
 use crate::planted::{self, Bug};
 use crate::position::{Epoch, Position};
 use crate::publish::{Durability, PublishError, Receipt, Receipts};
-use crate::store::{StoredEntry, StoredEvent};
+use crate::read_back::content_of;
+use crate::store::StoredEvent;
 use crate::timestamp::Timestamp;
 use crate::topic::Topic;
 
@@ -117,11 +117,7 @@ impl Core {
             }
             let topic = self.log.topic_or_new(stored.topic());
             self.log.notice_hole(topic, stored.previous);
-            let (content, record) = match &stored.entry {
-                StoredEntry::Event(event) => (Content::from(NewEvent::clone(event)), Record::Event),
-                StoredEntry::End(_, EndReason::Deleted) => (Content::empty(), Record::Deleted),
-                StoredEntry::End(..) => (Content::empty(), Record::Ended),
-            };
+            let (content, record) = content_of(&stored.entry);
             if record == Record::Event {
                 self.log.begin_anew(topic);
                 self.published += 1;

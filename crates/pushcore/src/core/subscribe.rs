@@ -5,13 +5,15 @@ use std::task::Waker;
 
 use crate::core::{Core, short};
 use crate::cursor::{Cursor, end_of};
-use crate::delivery::{Budget, Delivery, EndReason, Gap};
+use crate::delivery::{Budget, Delivery, EndReason, Gap, GapReason};
 use crate::event::Record;
 use crate::log::Feed;
 use crate::pattern::Pattern;
 use crate::position::Position;
 use crate::presence::Told;
+use crate::read_back::Span;
 use crate::reading::{Reading, Readings};
+use crate::store::StoredPage;
 use crate::subscribe::{Start, SubscribeError, SubscribeOptions};
 use crate::timestamp::Timestamp;
 use crate::topic::Topic;
@@ -180,14 +182,14 @@ impl Core {
         self.log.fit();
     }
 
-    /// What a cursor is told next; arms its waker if that was all. The second says whether it was.
+    /// What a cursor is told next; arms its waker if that was all, or if the store must be asked.
     pub(crate) fn next(
         &mut self,
         id: u32,
         now: Timestamp,
         budget: Budget,
         waker: Option<&Waker>,
-    ) -> (Option<Delivery>, bool) {
+    ) -> Next {
         let cursor = &mut self.cursors[id as usize];
         let mut delivery = cursor.next(&mut self.log, now, budget);
         if delivery.is_none()
@@ -219,10 +221,67 @@ impl Core {
         let next = self.presence.next;
         let heard_all = cursor.heard().is_none_or(|heard| heard == next);
         let caught_up = heard_all && cursor.is_caught_up(&self.log);
-        if caught_up && let Some(waker) = waker {
+        let reads_back = self.log.reads_back && delivery.is_none() && !cursor.memory_alone;
+        let needs = match reads_back {
+            true => cursor.behind_memory(&self.log),
+            false => None,
+        };
+        // One that waits for the store is woken too, for it may be told that its grant is gone.
+        if (caught_up || needs.is_some())
+            && let Some(waker) = waker
+        {
             self.arm(id, waker, delivery.is_some());
         }
-        (delivery, caught_up)
+        Next {
+            delivery,
+            caught_up,
+            needs,
+        }
+    }
+
+    /// Takes from a page of the store what a cursor is told next, if it still needs that.
+    pub(crate) fn take_page(
+        &mut self,
+        id: u32,
+        after: u64,
+        page: &StoredPage,
+        budget: Budget,
+    ) -> Option<Delivery> {
+        let cursor = &mut self.cursors[id as usize];
+        let span = cursor.behind_memory(&self.log)?;
+        if span.after != after || page.epoch != self.log.epoch {
+            return None;
+        }
+        let head = page.read_through;
+        if page.is_last && head < span.through && page.entries.is_empty() {
+            // It was told of what lies there, and the store has it no longer.
+            return cursor.gap_in_store(span.through, GapReason::Corrupt, &self.log);
+        }
+        let delivery = cursor.take_page(page, span, &mut self.log, budget);
+        if let Some(Delivery::End(end)) = &delivery {
+            self.remove(id, &end.pattern);
+        }
+        delivery
+    }
+
+    /// Tells a cursor that the store cannot read what lies up to `to`.
+    pub(crate) fn take_damage(&mut self, id: u32, to: u64) -> Option<Delivery> {
+        let cursor = &mut self.cursors[id as usize];
+        let span = cursor.behind_memory(&self.log)?;
+        let to = to.min(span.through);
+        cursor.gap_in_store(to, GapReason::Corrupt, &self.log)
+    }
+
+    /// Wakes a cursor at `at`, if nothing wakes it before.
+    pub(crate) fn wake_at(&mut self, id: u32, at: Timestamp) {
+        let cursor = &mut self.cursors[id as usize];
+        if cursor.deadline.is_some_and(|earlier| earlier <= at) {
+            return;
+        }
+        if let Some(old) = cursor.deadline.replace(at) {
+            self.deadlines.remove(&(old, id));
+        }
+        self.deadlines.insert((at, id));
     }
 
     pub(super) fn check_room(&self, has: usize, more: &[Pattern]) -> Result<(), SubscribeError> {
@@ -240,6 +299,15 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// What a poll comes to
+pub(crate) struct Next {
+    pub(crate) delivery: Option<Delivery>,
+    /// Whether that was all
+    pub(crate) caught_up: bool,
+    /// What must be read from the store before there is more
+    pub(crate) needs: Option<Span>,
 }
 
 /// The position of a reader that begins at `at`: until it was given an event, it keeps the one it came with, so that one

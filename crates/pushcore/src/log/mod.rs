@@ -60,6 +60,8 @@ pub(crate) struct Log {
     pub(crate) evicted: u64,
     pub(crate) forms: Arc<FormCache>,
     pub(crate) config: Arc<HubConfig>,
+    /// Whether a store has more than is here
+    pub(crate) reads_back: bool,
     /// What `bytes` may grow to: the ceiling without the part of the encodings
     max_bytes: usize,
     /// Room for a cursor's heads while it reads
@@ -157,6 +159,7 @@ impl Log {
             events: 0,
             evicted: 0,
             forms,
+            reads_back: false,
             max_bytes: config.max_bytes - config.max_form_bytes,
             config,
             scratch: Vec::new(),

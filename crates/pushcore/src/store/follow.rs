@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::config::HubConfig;
 use crate::delivery::Budget;
 use crate::hub::{Hub, WeakHub};
+use crate::pattern::PatternSet;
 use crate::planted::{self, Bug};
 use crate::position::Epoch;
 use crate::store::{Sink, Store, StoreError, StoredEvent};
@@ -93,13 +94,10 @@ impl Hub {
         };
         let mut after = 0;
         loop {
-            let page = store.read(after, budget).await?;
+            let page = store.read(after, &PatternSet::all(), budget).await?;
             hub.handle_lost(page.lost_through);
             hub.handle_committed(&page.entries);
-            after = page
-                .entries
-                .last()
-                .map_or(after, |entry| entry.position.offset);
+            after = page.read_through;
             if page.is_last {
                 break;
             }

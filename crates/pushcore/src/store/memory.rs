@@ -9,6 +9,7 @@ use crate::config::HubConfig;
 use crate::delivery::{Budget, EndReason};
 use crate::event::NewEvent;
 use crate::idempotency::{ScopedKey, Seen, Window, digest};
+use crate::pattern::PatternSet;
 use crate::position::{Epoch, Position, Tag};
 use crate::publish::{Durability, PublishError, Receipt, Receipts};
 use crate::random::Random;
@@ -109,23 +110,39 @@ impl Store for MemoryStore {
         receipts
     }
 
-    async fn read(&self, after: u64, budget: Budget) -> Result<StoredPage, StoreError> {
+    async fn read(
+        &self,
+        after: u64,
+        patterns: &PatternSet,
+        budget: Budget,
+    ) -> Result<StoredPage, StoreError> {
         let state = self.0.lock();
         let first = state
             .entries
             .partition_point(|entry| entry.position.offset <= after);
-        let entries: Vec<_> = state
-            .entries
-            .range(first..)
-            .take(budget.events.max(1))
-            .cloned()
-            .collect();
-        Ok(StoredPage {
+        let mut page = StoredPage {
             epoch: state.epoch,
-            is_last: first + entries.len() == state.entries.len(),
-            entries,
+            entries: Vec::new(),
+            read_through: after.max(state.head),
             lost_through: state.lost_through,
-        })
+            is_last: true,
+        };
+        let mut bytes = 0;
+        for entry in state.entries.range(first..) {
+            if !patterns.matches(entry.topic()) {
+                continue;
+            }
+            let size = entry.size();
+            let full = page.entries.len() >= budget.events || bytes + size > budget.bytes;
+            if let Some(last) = page.entries.last().filter(|_| full) {
+                page.read_through = last.position.offset;
+                page.is_last = false;
+                break;
+            }
+            bytes += size;
+            page.entries.push(entry.clone());
+        }
+        Ok(page)
     }
 
     async fn follow(&self, sink: Weak<dyn Sink>) -> Result<Position, StoreError> {
