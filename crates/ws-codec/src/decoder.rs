@@ -13,6 +13,7 @@ use crate::limits::Limits;
 use crate::mask::Mask;
 use crate::opcode::{Kind, OpCode};
 use crate::role::Role;
+use crate::unmasked::Unmasked;
 use crate::utf8::{self, Utf8Stream};
 
 /// Reads frames from bytes as they come, in place, and checks everything there is to check.
@@ -182,21 +183,22 @@ impl Decoder {
         };
         let (frame, rest) = mem::take(input).split_at_mut(head + len);
         let payload = &mut frame[head..];
-        mask.apply(payload);
         if kind == Kind::Binary {
+            mask.apply(payload);
             *input = rest;
             return Ok(Some(Event::Binary(payload)));
         }
-        match simdutf8::basic::from_utf8(payload) {
-            Ok(text) => {
+        let payload = Unmasked::new(mask, payload);
+        match payload.text() {
+            Some(text) => {
                 *input = rest;
                 Ok(Some(Event::Text(text)))
             }
-            Err(_) => {
+            None => {
                 self.stage = Stage::Over;
                 Err(Failed {
                     failure: Violation::InvalidUtf8.into(),
-                    at: head + utf8::first_wrong_byte(payload),
+                    at: head + utf8::first_wrong_byte(payload.bytes()),
                 })
             }
         }
