@@ -257,6 +257,7 @@ impl Decoder {
         Ok(Some(Event::whole_or_part(Part {
             first,
             last,
+            announced: self.remaining.0,
             content,
         })))
     }
