@@ -4,9 +4,10 @@ use crate::mask::Mask;
 
 /// A payload after its mask was taken off, in place, and whether all of it is ASCII.
 ///
-/// ASCII is UTF-8, so a text that is nothing else needs no second look: what is left of validating 1 MiB that is in the cache is a fifth of the time that
-/// unmasking takes anyway, where simdutf8 takes twice that time. That is the reason for the unsafe call; the wall around it is this module: only
-/// [`new`](Unmasked::new) makes one, and it looks at the very bytes it keeps, which nobody can write to while they are kept.
+/// ASCII is UTF-8, so a text that is nothing else needs no second look. Measured on a Sapphire Rapids Xeon: looking adds 25 ns to the 98 that unmasking
+/// 16 KiB takes, where simdutf8 takes 150 more; a message of 16 bytes is decoded in 8 ns instead of 16, and one of 1 MiB in reads of 16 KiB in 42 µs
+/// instead of 53, of which 37 are the reads. That is the reason for the unsafe call. The wall around it is this module: only [`new`](Unmasked::new)
+/// makes one, it looks at the very bytes it keeps, and nobody can write to them while they are kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unmasked<'b> {
     bytes: &'b [u8],
@@ -53,7 +54,6 @@ mod tests {
 
     #[test]
     fn text_is_what_std_says_is_text() {
-        let mask = Mask([0x37, 0xFA, 0x21, 0x3D]);
         let samples: [&[u8]; 6] = [
             b"",
             b"plain",
@@ -62,15 +62,17 @@ mod tests {
             b"\xED\xA0\x80",
             b"\x7F",
         ];
-        for sample in samples {
-            for before in [0, 1, 7, 64, 1023, 5000] {
-                let text: Vec<u8> = [&alloc::vec![b'a'; before][..], sample, b"end"].concat();
-                let mut masked = text.clone();
-                mask.apply(&mut masked);
-                let unmasked = Unmasked::new(mask, &mut masked);
-                assert_eq!(unmasked.text(), core::str::from_utf8(&text).ok());
-                assert_eq!(unmasked.ascii().is_some(), text.is_ascii());
-                assert_eq!(unmasked.bytes(), text);
+        for mask in [Mask([0x37, 0xFA, 0x21, 0x3D]), Mask([0; 4])] {
+            for sample in samples {
+                for before in [0, 1, 7, 64, 1023, 5000] {
+                    let text: Vec<u8> = [&alloc::vec![b'a'; before][..], sample, b"end"].concat();
+                    let mut masked = text.clone();
+                    mask.apply(&mut masked);
+                    let unmasked = Unmasked::new(mask, &mut masked);
+                    assert_eq!(unmasked.text(), core::str::from_utf8(&text).ok());
+                    assert_eq!(unmasked.ascii().is_some(), text.is_ascii());
+                    assert_eq!(unmasked.bytes(), text);
+                }
             }
         }
     }

@@ -87,7 +87,8 @@ fn count(what: &str, frames: usize) -> Option<u64> {
             "glibc.cpu.x86_rep_movsb_threshold=1073741824",
         )
         .output()
-        .ok()?;
+        .ok()
+        .filter(|output| output.status.success())?;
     let text = String::from_utf8_lossy(&output.stderr);
     text.split("Collected :")
         .nth(1)?
