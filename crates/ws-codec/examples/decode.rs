@@ -64,6 +64,7 @@ pub fn tell(bytes: &[u8], options: &Options) -> Vec<String> {
     lines
 }
 
+/// What the command line says.
 pub struct Options {
     role: Role,
     deflate: bool,
@@ -72,6 +73,7 @@ pub struct Options {
 }
 
 impl Options {
+    /// The options of these arguments, or what is wrong with them.
     pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         let mut role = None;
         let mut options = Options {
