@@ -111,24 +111,34 @@ mod wide {
     pub(super) const WORTH_IT: usize = 1024;
 
     /// Applies the mask with the widest vectors the processor has.
-    #[allow(
-        unsafe_code,
-        reason = "a function for a processor feature can only be called so; see the module"
-    )]
     pub(super) fn apply<const LOOK: bool>(mask: Mask, data: &mut [u8]) -> u64 {
         // A payload begins anywhere, and a vector that lies across two cache lines takes twice the time.
         let to_line = data.as_ptr().align_offset(64).min(data.len());
         let (head, data) = data.split_at_mut(to_line);
         let seen = mask.apply_by_words::<LOOK>(head);
         let mask = mask.after(to_line);
+        // Text that is not ASCII mostly shows it early, and then there is nothing left to look for.
+        if LOOK && seen & super::HIGH_BITS == 0 {
+            apply_aligned::<true>(mask, data)
+        } else {
+            seen | apply_aligned::<false>(mask, data)
+        }
+    }
+
+    #[inline]
+    #[allow(
+        unsafe_code,
+        reason = "a function for a processor feature can only be called so; see the module"
+    )]
+    fn apply_aligned<const LOOK: bool>(mask: Mask, data: &mut [u8]) -> u64 {
         if std::is_x86_feature_detected!("avx512f") {
             // SAFETY: the processor has the feature the function is compiled for.
-            seen | unsafe { apply_avx512::<LOOK>(mask, data) }
+            unsafe { apply_avx512::<LOOK>(mask, data) }
         } else if std::is_x86_feature_detected!("avx2") {
             // SAFETY: as above.
-            seen | unsafe { apply_avx2::<LOOK>(mask, data) }
+            unsafe { apply_avx2::<LOOK>(mask, data) }
         } else {
-            seen | mask.apply_by_words::<LOOK>(data)
+            mask.apply_by_words::<LOOK>(data)
         }
     }
 
