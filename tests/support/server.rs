@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -9,13 +10,16 @@ use std::thread;
 use std::time::Instant;
 
 use super::PATIENCE;
+use super::driver::Killed;
 use super::http::{Reply, Request};
+use super::skip;
 
 /// A running server; it is killed when this is dropped.
 pub(crate) struct Server {
     process: Child,
     address: SocketAddr,
     settings: Vec<String>,
+    program: Program,
     /// What it has written, shown when the test fails
     said: Arc<Mutex<String>>,
 }
@@ -29,11 +33,18 @@ impl Server {
     /// The same with these settings, such as `stream.heartbeat=1s`.
     pub(crate) fn with(settings: &[&str]) -> Self {
         let settings = settings.iter().map(|s| (*s).to_owned()).collect();
-        Self::launch("127.0.0.1:0", settings)
+        Self::launch(Program::Pushserver, "127.0.0.1:0", settings)
     }
 
-    fn launch(listen: &str, settings: Vec<String>) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_pushserver"))
+    /// A server over a store that others may share, on a free port or on that of another.
+    pub(crate) fn over(store: &SharedStore, listen: &str, settings: &[&str]) -> Self {
+        let settings = settings.iter().map(|s| (*s).to_owned()).collect();
+        Self::launch(Program::Over(store.address.clone()), listen, settings)
+    }
+
+    fn launch(program: Program, listen: &str, settings: Vec<String>) -> Self {
+        let mut process = program
+            .command()
             .args(["serve", "--listen", listen])
             .args(settings.iter().flat_map(|s| ["--set", s]))
             .stdin(Stdio::null())
@@ -57,6 +68,7 @@ impl Server {
             process,
             address,
             settings,
+            program,
             said,
         }
     }
@@ -127,14 +139,20 @@ impl Server {
     pub(crate) fn crash_and_restart(&mut self) {
         self.signal("KILL");
         self.wait();
-        *self = Self::launch(&self.address.to_string(), self.settings.clone());
+        self.start_again();
     }
 
     /// Ends it as a deploy would, and starts another in its place.
     pub(crate) fn restart(&mut self) {
         self.signal("TERM");
         self.wait();
-        *self = Self::launch(&self.address.to_string(), self.settings.clone());
+        self.start_again();
+    }
+
+    /// Starts another in the place of one that has ended.
+    pub(crate) fn start_again(&mut self) {
+        let listen = self.address.to_string();
+        *self = Self::launch(self.program.clone(), &listen, self.settings.clone());
     }
 
     /// Bytes of memory it holds now.
@@ -159,6 +177,67 @@ impl Drop for Server {
         if thread::panicking() {
             println!("the server at {} said:\n{}", self.address, self.said());
         }
+    }
+}
+
+/// What is started
+#[derive(Clone)]
+enum Program {
+    /// The command
+    Pushserver,
+    /// The command built with a store, whose address is this
+    Over(String),
+}
+
+impl Program {
+    fn command(&self) -> Command {
+        match self {
+            Self::Pushserver => Command::new(env!("CARGO_BIN_EXE_pushserver")),
+            Self::Over(store) => {
+                let mut command = Command::new(shared_store());
+                command.env("SHARED_STORE", store);
+                command
+            }
+        }
+    }
+}
+
+/// The example that keeps a log for several servers, and is one of them; Cargo builds it beside the command.
+fn shared_store() -> PathBuf {
+    let command = PathBuf::from(env!("CARGO_BIN_EXE_pushserver"));
+    command.with_file_name("examples/shared_store")
+}
+
+/// A store in a process of its own.
+pub(crate) struct SharedStore {
+    address: String,
+    _process: Killed,
+}
+
+impl SharedStore {
+    /// Starts it; `None`, and a word to who runs the test, where the example was not built.
+    pub(crate) fn start() -> Option<Self> {
+        let program = shared_store();
+        if !program.exists() {
+            skip::skip(
+                "`cargo test` without `--test` builds the example shared_store, which is not here",
+            );
+            return None;
+        }
+        let mut process = Command::new(program)
+            .args(["store", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = process.stdout.take().unwrap();
+        let process = Killed(process);
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        Some(Self {
+            address: address_in(&line).unwrap().to_string(),
+            _process: process,
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use clap::Parser;
 
 mod bench;
 mod conformance;
+mod drain;
 mod fuzz;
 mod simulate;
 mod stall;
@@ -26,6 +27,8 @@ enum Command {
     Bench(bench::Args),
     /// Run other people's tests of a protocol we speak
     Conformance(conformance::Args),
+    /// Restart the server under thousands of clients, and see that none of them loses anything
+    Drain(drain::Args),
     /// Run a fuzz target of one of the crates under libFuzzer
     Fuzz(fuzz::Args),
     /// Stop one of a hundred readers under load, and see that nobody else notices
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Bench(args) => bench::run(&args),
         Command::Conformance(args) => conformance::run(&args),
+        Command::Drain(args) => drain::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Stall(args) => stall::run(&args),
         Command::Simulate(args) => simulate::run(&args),

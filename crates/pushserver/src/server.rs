@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pushcore::Timestamp;
+use pushcore::store::Store;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::app::{App, StartError};
@@ -41,18 +42,30 @@ impl Server {
     /// When the address cannot be listened on, a key or the snapshot's place cannot be used, or a thread cannot be
     /// started.
     pub fn start(config: Config) -> io::Result<Self> {
-        let shards = config.server.shards.get();
-        let wanted = config.server.listen;
         if let Some(path) = &config.log.snapshot {
             snapshot::check(path)?;
         }
-        let first = listen(wanted, shards > 1)?;
-        let address = first.local_addr()?;
-        let mut listeners = vec![first];
-        for _ in 1..shards {
-            listeners.push(listen(address, true)?);
-        }
-        let app = App::new(config, None).map_err(io::Error::other)?;
+        let listeners = listen_all(&config)?;
+        Self::serve(App::new(config, None).map_err(io::Error::other)?, listeners)
+    }
+
+    /// The same over a log that `store` keeps, which other servers may share
+    ///
+    /// Blocks until what the store retains is read. The store brings whatever threads or tasks it needs.
+    ///
+    /// # Errors
+    /// As [`start`](Server::start), and when the store cannot be read or followed.
+    pub fn start_over(config: Config, store: Arc<dyn Store>) -> io::Result<Self> {
+        let listeners = listen_all(&config)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let app = runtime.block_on(App::over(store, config, None));
+        Self::serve(app.map_err(io::Error::other)?, listeners)
+    }
+
+    fn serve(app: Arc<App>, listeners: Vec<TcpListener>) -> io::Result<Self> {
+        let (address, shards) = (listeners[0].local_addr()?, listeners.len());
         for warning in app.authority.warnings() {
             tracing::warn!("{warning}");
         }
@@ -218,6 +231,18 @@ fn tick(app: &App) {
     }
 }
 
+/// A listener for each shard, all on one port
+///
+/// In rolling mode the next server may listen before this one has left, so that the port is never closed.
+fn listen_all(config: &Config) -> io::Result<Vec<TcpListener>> {
+    let shards = config.server.shards.get();
+    let shared = shards > 1 || config.drain.mode == DrainMode::Rolling;
+    let first = listen(config.server.listen, shared)?;
+    let address = first.local_addr()?;
+    let more = (1..shards).map(|_| listen(address, true));
+    [Ok(first)].into_iter().chain(more).collect()
+}
+
 fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -226,7 +251,7 @@ fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     )?;
     socket.set_reuse_address(true)?;
     if shared {
-        // Each shard has a listener of its own, and the system spreads connections over them.
+        // The system spreads connections over the listeners of one port.
         socket.set_reuse_port(true)?;
     }
     socket.set_nonblocking(true)?;
