@@ -125,10 +125,11 @@ fn restart(server: &mut Server) -> Deploy {
 }
 
 /// The other server comes first; the one leaves stream by stream.
-fn roll(server: &mut Server, successor: Server) -> Deploy {
+fn roll(server: &mut Server, successor: Server, window: Duration) -> Deploy {
     let asked = Instant::now();
     server.signal("TERM");
-    assert!(server.wait().success(), "the server does not end well");
+    let ended = server.wait_for_at_most(window + PATIENCE);
+    assert!(ended.success(), "the server does not end well");
     let gone = asked.elapsed();
     *server = successor;
     let back = Duration::ZERO;
@@ -218,7 +219,8 @@ fn nobody_notices_a_rolling_deploy_over_a_shared_store() {
     let server = Server::over(&store, "127.0.0.1:0", &settings);
     let port = server.address().to_string();
     check(&faults_of(plan, server, |server| {
-        roll(server, Server::over(&store, &port, &settings))
+        let successor = Server::over(&store, &port, &settings);
+        roll(server, successor, plan.window)
     }));
 }
 

@@ -9,6 +9,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use crate::support::PATIENCE;
 use crate::support::http::connect;
 use crate::support::server::Server;
 
@@ -59,6 +60,17 @@ impl Site {
         let request = format!("{head}\r\nHost: localhost\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         stream
+    }
+
+    /// Events that connections were given so far.
+    #[track_caller]
+    fn deliveries(&self) -> usize {
+        let mut stream = self.ask("GET /metrics HTTP/1.1\r\nConnection: close");
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        let name = r#"pushserver_delivered_events_total{transport="sse"}"#;
+        let value = reply.lines().find_map(|line| line.strip_prefix(name));
+        value.unwrap_or("0").trim().parse().unwrap()
     }
 
     #[track_caller]
@@ -116,6 +128,56 @@ fn a_reader_that_rests_gets_everything_when_it_goes_on() {
     assert!(all.len() > 7_000_000, "{}", all.len());
     site.publish("the end");
     read_until(&mut stream, "data: the end\n", 1);
+}
+
+/// Bytes of one direction that the system holds between two ports of loopback: not yet sent, and not yet read.
+fn held_between(from: u16, to: u16) -> u64 {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let number = |hex: &str| u64::from_str_radix(hex, 16).unwrap();
+    let rows = table.lines().skip(1).map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let port = |field: &str| number(field.split_once(':').unwrap().1);
+        let (unsent, unread) = fields[4].split_once(':').unwrap();
+        let ports = (port(fields[1]), port(fields[2]));
+        (ports, number(unsent), number(unread))
+    });
+    let (from, to) = (u64::from(from), u64::from(to));
+    rows.map(|(ports, unsent, unread)| match ports {
+        ports if ports == (from, to) => unsent,
+        ports if ports == (to, from) => unread,
+        _ => 0,
+    })
+    .sum()
+}
+
+#[test]
+fn what_tls_holds_back_is_pushed_out_when_there_is_room() {
+    let site = Site::start();
+    let mut stream = site.ask("GET /topics/a HTTP/1.1");
+    read_until(&mut stream, "push.state", 1);
+    let client = stream.sock.local_addr().unwrap().port();
+    let server = site.server.address().port();
+    // Until the sockets are full, and one event more: TLS has taken it, and there is nothing behind it that would push.
+    let event = "x".repeat(8_000);
+    let (mut held, mut published) = (0, 0);
+    loop {
+        site.publish(&event);
+        published += 1;
+        let start = std::time::Instant::now();
+        // The server has handed it to TLS; then it has either reached the socket, or it stays.
+        while site.deliveries() < published {
+            assert!(
+                start.elapsed() < PATIENCE,
+                "it waits behind {published} others"
+            );
+        }
+        let now = held_between(server, client);
+        if now < held + event.len() as u64 {
+            break;
+        }
+        held = now;
+    }
+    read_until(&mut stream, "x\n\n", published);
 }
 
 #[test]

@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 use super::driver::Killed;
@@ -34,6 +34,12 @@ impl Server {
     pub(crate) fn with(settings: &[&str]) -> Self {
         let settings = settings.iter().map(|s| (*s).to_owned()).collect();
         Self::launch(Program::Pushserver, "127.0.0.1:0", settings)
+    }
+
+    /// A server that reads this file, which may change while it runs.
+    pub(crate) fn configured(file: &Path) -> Self {
+        let program = Program::Configured(file.to_owned());
+        Self::launch(program, "127.0.0.1:0", Vec::new())
     }
 
     /// A server over a store that others may share, on a free port or on that of another.
@@ -125,13 +131,20 @@ impl Server {
     /// Waits for its end.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.wait_for_at_most(PATIENCE)
+    }
+
+    /// The same for a server that takes its time.
+    #[track_caller]
+    pub(crate) fn wait_for_at_most(&mut self, time: Duration) -> ExitStatus {
         let start = Instant::now();
         loop {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return status;
             }
-            assert!(start.elapsed() < PATIENCE, "the server does not end");
-            thread::yield_now();
+            assert!(start.elapsed() < time, "the server does not end");
+            // Those who are sent away need the processor meanwhile.
+            thread::park_timeout(Duration::from_millis(1));
         }
     }
 
@@ -185,6 +198,8 @@ impl Drop for Server {
 enum Program {
     /// The command
     Pushserver,
+    /// The command with a configuration file
+    Configured(PathBuf),
     /// The command built with a store, whose address is this
     Over(String),
 }
@@ -193,6 +208,11 @@ impl Program {
     fn command(&self) -> Command {
         match self {
             Self::Pushserver => Command::new(env!("CARGO_BIN_EXE_pushserver")),
+            Self::Configured(file) => {
+                let mut command = Self::Pushserver.command();
+                command.arg("--config").arg(file);
+                command
+            }
             Self::Over(store) => {
                 let mut command = Command::new(shared_store());
                 command.env("SHARED_STORE", store);
@@ -261,7 +281,7 @@ fn announced(heard: &Receiver<String>) -> Option<SocketAddr> {
     None
 }
 
-fn address_in(line: &str) -> Option<SocketAddr> {
+pub(crate) fn address_in(line: &str) -> Option<SocketAddr> {
     let at = line.find("127.0.0.1:")?;
     let end = line[at..]
         .find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':')

@@ -13,6 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::app::{App, StartError};
 use crate::config::{Config, DrainMode};
 use crate::leaving::Phase;
+use crate::operations;
 use crate::shard::Shard;
 use crate::snapshot;
 
@@ -45,7 +46,7 @@ impl Server {
         if let Some(path) = &config.log.snapshot {
             snapshot::check(path)?;
         }
-        let listeners = listen_all(&config)?;
+        let listeners = Listeners::open(&config)?;
         Self::serve(App::new(config, None).map_err(io::Error::other)?, listeners)
     }
 
@@ -56,7 +57,7 @@ impl Server {
     /// # Errors
     /// As [`start`](Server::start), and when the store cannot be read or followed.
     pub fn start_over(config: Config, store: Arc<dyn Store>) -> io::Result<Self> {
-        let listeners = listen_all(&config)?;
+        let listeners = Listeners::open(&config)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -64,13 +65,13 @@ impl Server {
         Self::serve(app.map_err(io::Error::other)?, listeners)
     }
 
-    fn serve(app: Arc<App>, listeners: Vec<TcpListener>) -> io::Result<Self> {
-        let (address, shards) = (listeners[0].local_addr()?, listeners.len());
+    fn serve(app: Arc<App>, listeners: Listeners) -> io::Result<Self> {
+        let (address, shards) = (listeners.address, listeners.of_shards.len());
         for warning in app.authority.warnings() {
             tracing::warn!("{warning}");
         }
         let mut threads = Vec::with_capacity(shards + 1);
-        for (index, listener) in listeners.into_iter().enumerate() {
+        for (index, listener) in listeners.of_shards.into_iter().enumerate() {
             let app = Arc::clone(&app);
             let run = move || {
                 if let Err(error) = Shard::run(app, listener) {
@@ -82,6 +83,10 @@ impl Server {
                     .name(format!("shard-{index}"))
                     .spawn(run)?,
             );
+        }
+        if let Some(listener) = listeners.of_operations {
+            tracing::info!(address = %listener.local_addr()?, "listening for those who watch");
+            threads.push(operations::spawn(Arc::clone(&app), listener)?);
         }
         let ticking = Arc::clone(&app);
         threads.push(
@@ -120,6 +125,7 @@ impl Server {
             tls.reload(config)?;
         }
         self.app.authority.reload(config)?;
+        self.app.publish_rates.reload(&config.auth);
         let encrypted = self.is_encrypted();
         if settled(config, encrypted) != settled(&self.app.config, encrypted) {
             tracing::warn!(
@@ -205,6 +211,7 @@ fn tick(app: &App) {
     let interval = app.config.auth.reread_interval;
     let mut look = Instant::now() + interval;
     while app.leaving.phase() < Phase::Gone {
+        app.clock.catch_up();
         let now = app.clock.now();
         app.hub.handle_tick(now);
         if Instant::now() >= look {
@@ -231,16 +238,32 @@ fn tick(app: &App) {
     }
 }
 
-/// A listener for each shard, all on one port
-///
-/// In rolling mode the next server may listen before this one has left, so that the port is never closed.
-fn listen_all(config: &Config) -> io::Result<Vec<TcpListener>> {
-    let shards = config.server.shards.get();
-    let shared = shards > 1 || config.drain.mode == DrainMode::Rolling;
-    let first = listen(config.server.listen, shared)?;
-    let address = first.local_addr()?;
-    let more = (1..shards).map(|_| listen(address, true));
-    [Ok(first)].into_iter().chain(more).collect()
+/// Where the server listens, before anybody is answered
+struct Listeners {
+    address: SocketAddr,
+    /// One for each, all on one port
+    of_shards: Vec<TcpListener>,
+    of_operations: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// In rolling mode the next server may listen before this one has left, so that no port is ever closed.
+    fn open(config: &Config) -> io::Result<Self> {
+        let shards = config.server.shards.get();
+        let rolling = config.drain.mode == DrainMode::Rolling;
+        let first = listen(config.server.listen, rolling || shards > 1)?;
+        let address = first.local_addr()?;
+        let mut of_shards = vec![first];
+        for _ in 1..shards {
+            of_shards.push(listen(address, true)?);
+        }
+        let of_operations = config.metrics.listen;
+        Ok(Self {
+            address,
+            of_shards,
+            of_operations: of_operations.map(|to| listen(to, rolling)).transpose()?,
+        })
+    }
 }
 
 fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {

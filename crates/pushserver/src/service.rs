@@ -165,6 +165,7 @@ async fn tick(app: Weak<App>) {
         let wait = match app.upgrade() {
             None => return,
             Some(app) => {
+                app.clock.catch_up();
                 let now = app.clock.now();
                 app.hub.handle_tick(now);
                 let due = app.hub.poll_timeout().unwrap_or(Timestamp(u64::MAX));
