@@ -15,6 +15,7 @@ mod drain;
 mod encrypted;
 mod ending;
 mod event_stream;
+mod http2;
 mod leaving;
 mod operating;
 mod pages;

@@ -160,7 +160,7 @@ impl Client {
             "push.state" => self.begins(),
             "push.gap" => self.ledger.write(|all| all.gaps += 1),
             "push.reconnect" => {}
-            "push.end" => self.ends(of_data("reason")),
+            "push.end" => self.ends(of_data("reason").as_ref()),
             other => self.strange(format!("an event {other}")),
         }
         if let Some(id) = block.id {
@@ -207,7 +207,7 @@ impl Client {
         } else if message.get("gap").is_some() {
             self.ledger.write(|all| all.gaps += 1);
         } else if let Some(end) = message.get("end") {
-            self.ends(end.get("reason").cloned());
+            self.ends(end.get("reason"));
         } else if message.get("reconnect").is_none() {
             self.strange(format!("a message {message}"));
         }
@@ -271,8 +271,8 @@ impl Client {
         self.next = next.max(number + 1);
     }
 
-    fn ends(&mut self, reason: Option<Value>) {
-        if reason != Some(Value::from("revoked")) {
+    fn ends(&mut self, reason: Option<&Value>) {
+        if reason.and_then(Value::as_str) != Some("revoked") {
             self.strange(format!("an end: {reason:?}"));
         }
         if !self.is_over {
