@@ -1,6 +1,5 @@
 //! What operators do and look at: metrics, lists, restarts, signals, limits.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::PATIENCE;
 use crate::support::event_stream::EventStream;
 use crate::support::http::{Reply, Request};
-use crate::support::server::{Server, address_in};
+use crate::support::server::{self, Server, address_in};
 use crate::support::web_socket::{WebSocket, handshake};
 
 const SECRET: &str = "auth.secret=a-secret-of-more-than-32-bytes-for-tests";
@@ -38,13 +37,8 @@ fn token(subject: &str) -> String {
 }
 
 fn token_by(secret: &str, subject: &str) -> String {
-    let made = Command::new(env!("CARGO_BIN_EXE_pushserver"))
-        .args(["token", "--set", secret, "--subject", subject])
-        .args(["--subscribe", "**", "--publish", "**", "--lifetime", "1h"])
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{made:?}");
-    format!("Bearer {}", String::from_utf8(made.stdout).unwrap().trim())
+    let grants = ["--subject", subject, "--subscribe", "**", "--publish", "**"];
+    format!("Bearer {}", server::token(secret, &grants))
 }
 
 /// Waits until the server has written this to its log, so many times.

@@ -193,6 +193,17 @@ impl Drop for Server {
     }
 }
 
+/// A token made as the guide says, by a server with this secret.
+pub(crate) fn token(secret: &str, grants: &[&str]) -> String {
+    let made = Command::new(env!("CARGO_BIN_EXE_pushserver"))
+        .args(["token", "--set", secret])
+        .args(grants)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    String::from_utf8(made.stdout).unwrap().trim().to_owned()
+}
+
 /// What is started
 #[derive(Clone)]
 enum Program {
