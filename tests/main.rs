@@ -11,9 +11,11 @@
 
 mod access;
 mod bad_input;
+mod drain;
 mod encrypted;
 mod ending;
 mod event_stream;
+mod http2;
 mod leaving;
 mod operating;
 mod pages;

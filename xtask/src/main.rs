@@ -9,6 +9,7 @@ use clap::Parser;
 mod attack;
 mod bench;
 mod conformance;
+mod drain;
 mod fuzz;
 mod simulate;
 mod stall;
@@ -29,6 +30,8 @@ enum Command {
     Bench(bench::Args),
     /// Run other people's tests of a protocol we speak
     Conformance(conformance::Args),
+    /// Restart the server under thousands of clients, and see that none of them loses anything
+    Drain(drain::Args),
     /// Run a fuzz target of one of the crates under libFuzzer
     Fuzz(fuzz::Args),
     /// Stop one of a hundred readers under load, and see that nobody else notices
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Attack(args) => attack::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Conformance(args) => conformance::run(&args),
+        Command::Drain(args) => drain::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Stall(args) => stall::run(&args),
         Command::Simulate(args) => simulate::run(&args),

@@ -13,6 +13,7 @@ use pushcore::{Delivery, Grant, Hub, SubscribeError, SubscriptionId, Timestamp};
 use ring::rand::{SecureRandom, SystemRandom};
 use slab::Slab;
 
+use crate::admission::Guest;
 use crate::app::App;
 use crate::follow::subscribe_problem;
 use crate::metrics::{Metrics, Transport};
@@ -68,6 +69,8 @@ pub(crate) struct Listed {
     head: u64,
     /// The client came back with a position, and it is not known yet whether anything is missing
     resuming: bool,
+    /// The client's share of what its address may have, if it comes through a proxy
+    _guest: Option<Box<Guest>>,
 }
 
 impl Connections {
@@ -92,6 +95,7 @@ impl Connections {
         transport: Transport,
         grant: &Grant,
         address: IpAddr,
+        guest: Option<Box<Guest>>,
         now: Timestamp,
     ) -> Result<Listed, Problem> {
         let mut open = self.open();
@@ -119,6 +123,7 @@ impl Connections {
             transport,
             head: 0,
             resuming: false,
+            _guest: guest,
         })
     }
 
@@ -387,7 +392,7 @@ mod tests {
     #[track_caller]
     fn enter(connections: &Arc<Connections>, subject: Option<&str>) -> Result<Listed, Problem> {
         let address = [192, 0, 2, 1].into();
-        connections.enter(Transport::Push, &of(subject), address, Timestamp(1))
+        connections.enter(Transport::Push, &of(subject), address, None, Timestamp(1))
     }
 
     #[test]
