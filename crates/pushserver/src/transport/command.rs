@@ -1,11 +1,14 @@
 //! The commands of `push.v1`, as JSON carries them, and what each does.
 
+use std::fmt;
 use std::sync::Arc;
 
 use pushcore::{
     Grant, LagPolicy, Pattern, PresenceChange, PresenceKind, Start, Subscription, Timestamp,
 };
-use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::presence::{Join, Leave, Presence};
@@ -18,17 +21,14 @@ use crate::presence::person;
 use crate::web::problem::Problem;
 
 /// A command and the reference its answer carries
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Envelope {
-    #[serde(rename = "ref")]
     pub(super) reference: Option<Value>,
-    #[serde(flatten)]
     pub(super) command: Command,
 }
 
 /// What a client may ask for
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug)]
 pub(super) enum Command {
     /// Read more patterns, from the connection's cursor on
     Subscribe(Subscribe),
@@ -47,7 +47,99 @@ pub(super) enum Command {
     /// Go on under another grant of the same subject
     Refresh(Refresh),
     /// Ask whether the connection is alive
-    Ping {},
+    Ping,
+}
+
+/// The members of a command's object
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Member {
+    Ref,
+    Subscribe,
+    Unsubscribe,
+    Publish,
+    History,
+    Presence,
+    Join,
+    Leave,
+    Refresh,
+    Ping,
+}
+
+/// `{}`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+// By hand, because what serde derives for a flattened member keeps the whole message as a tree first, which costs several
+// times as much as the publish it carries.
+impl<'de> Deserialize<'de> for Envelope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EnvelopeVisitor)
+    }
+}
+
+struct EnvelopeVisitor;
+
+impl<'de> Visitor<'de> for EnvelopeVisitor {
+    type Value = Envelope;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with one command")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Envelope, A::Error> {
+        let (mut reference, mut command) = (None, None);
+        while let Some(member) = map.next_key()? {
+            let next = match member {
+                Member::Ref => {
+                    reference = map.next_value()?;
+                    continue;
+                }
+                Member::Subscribe => Command::Subscribe(map.next_value()?),
+                Member::Unsubscribe => Command::Unsubscribe(map.next_value()?),
+                Member::Publish => Command::Publish(map.next_value()?),
+                Member::History => Command::History(map.next_value()?),
+                Member::Presence => Command::Presence(map.next_value()?),
+                Member::Join => Command::Join(map.next_value()?),
+                Member::Leave => Command::Leave(map.next_value()?),
+                Member::Refresh => Command::Refresh(map.next_value()?),
+                Member::Ping => {
+                    let Nothing {} = map.next_value()?;
+                    Command::Ping
+                }
+            };
+            if command.replace(next).is_some() {
+                return Err(A::Error::custom("there are two commands in it"));
+            }
+        }
+        let command = command.ok_or_else(|| A::Error::custom("there is no command in it"))?;
+        Ok(Envelope { reference, command })
+    }
+}
+
+impl<'de> Deserialize<'de> for Inputs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(InputsVisitor)
+    }
+}
+
+struct InputsVisitor;
+
+impl<'de> Visitor<'de> for InputsVisitor {
+    type Value = Inputs;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event or a list of events")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Inputs, A::Error> {
+        Deserialize::deserialize(MapAccessDeserializer::new(map)).map(Inputs::One)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Inputs, A::Error> {
+        Deserialize::deserialize(SeqAccessDeserializer::new(list)).map(Inputs::Many)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,8 +173,7 @@ pub(super) struct History {
 }
 
 /// One event or a list of them
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug)]
 pub(super) enum Inputs {
     One(Box<EventInput>),
     Many(Vec<EventInput>),

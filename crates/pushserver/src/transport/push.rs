@@ -304,7 +304,7 @@ impl PushSocket {
                     let _ = self.poll_renewing(&mut Context::from_waker(Waker::noop()), app, now);
                     continue;
                 }
-                Command::Ping {} => Ok(json!({})),
+                Command::Ping => Ok(json!({})),
                 _ if self.awaited.is_some() => Err(Failure::new(
                     "unauthorized",
                     "the first message of this connection is {\"refresh\":{\"token\":\"…\"}}",
@@ -357,7 +357,7 @@ impl PushSocket {
             Command::Presence(presence) => presence.run(app, &self.grant, now),
             Command::Join(join) => join.run(app, &mut self.present, &self.grant, now),
             Command::Leave(leave) => leave.run(&mut self.present),
-            Command::Publish(_) | Command::Refresh(_) | Command::Ping {} => Ok(json!({})),
+            Command::Publish(_) | Command::Refresh(_) | Command::Ping => Ok(json!({})),
         }
     }
 
