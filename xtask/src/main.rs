@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod attack;
 mod bench;
 mod conformance;
 mod doors;
@@ -24,6 +25,8 @@ mod workspace;
     about = "Developer commands of the pushserver workspace"
 )]
 enum Command {
+    /// Attack the release binary in every way we know, and see what honest clients notice of it
+    Attack(attack::Args),
     /// Measure a crate beside its peers and the physical floors
     Bench(bench::Args),
     /// Run other people's tests of a protocol we speak
@@ -46,6 +49,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
+        Command::Attack(args) => attack::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Conformance(args) => conformance::run(&args),
         Command::Doors(args) => doors::run(&args),

@@ -34,6 +34,13 @@ pub struct HubConfig {
     pub max_patterns: usize,
     /// Most different wildcard patterns subscribed to at a time; each has an index in the log, which counts in the ceiling
     pub max_wildcards: usize,
+    /// Most bytes that a subscription has read from a store at a time
+    ///
+    /// They are held from the store's answer to the same poll's return, or by a store that has answered while the reader
+    /// does not poll: 10,000 readers far behind hold at most 320 MiB at 32 KiB each.
+    pub max_read_back_bytes: usize,
+    /// How long a store that could not be read is left alone by the subscription that tried
+    pub read_back_retry: Duration,
     /// How long the end of a topic is remembered after it
     pub end_ttl: Duration,
     /// Most ends remembered; beyond it the oldest are forgotten early
@@ -67,6 +74,8 @@ impl Default for HubConfig {
             max_subscriptions: 1_000_000,
             max_patterns: 128,
             max_wildcards: 100_000,
+            max_read_back_bytes: 32 << 10,
+            read_back_retry: Duration::from_secs(1),
             end_ttl: Duration::from_secs(300),
             max_ended: 100_000,
             max_idempotency_keys: 100_000,

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::Waker;
+use std::time::Duration;
 
-use crate::config::{LagAction, LagPolicy};
+use crate::config::{LagAction, LagPolicy, MaxLag};
 use crate::delivery::{Batch, Budget, CloseReason, Delivery, End, EndReason, Gap, GapReason};
 use crate::event::{Event, Record};
 use crate::grant::Grant;
@@ -14,129 +14,59 @@ use crate::pattern::Pattern;
 use crate::planted::{self, Bug};
 use crate::position::Position;
 use crate::readers::Memo;
+use crate::reading::{Reading, Readings};
 use crate::timestamp::Timestamp;
 
 /// One subscription, as the hub keeps it
+///
+/// What a delivery touches lies here, beside the next cursor's: a fan-out costs two cache lines for each, in a row.
+#[derive(Debug)]
 pub(crate) struct Cursor {
     /// What the reader would resume from: the last event it was given, or where it began
     pub(crate) position: Position,
     /// Up to here everything was given or announced; ahead of `position` when nothing followed it
     pub(crate) read: u64,
-    pub(crate) readings: Vec<Reading>,
-    pub(crate) waker: Option<Waker>,
-    /// Whether the waker is to be called
-    pub(crate) armed: bool,
-    /// What is to be told before anything is read
-    pub(crate) pending: VecDeque<Delivery>,
-    pub(crate) lag: LagPolicy,
-    /// Events up to here are skipped if newer ones replace them
-    conflate_through: u64,
-    pub(crate) grant: Option<Arc<Grant>>,
-    /// Whether it was told that the grant runs out
-    pub(crate) told_expiry: bool,
+    pub(crate) readings: Readings,
+    /// When the grant needs attention: the notice that it runs out, then its end. It is not looked at before.
+    attention: Timestamp,
+    rare: Option<Box<Rare>>,
+    /// Whether it is told of a gap where memory ends, whatever the store has
+    pub(crate) memory_alone: bool,
+    grant: Option<Arc<Grant>>,
     /// When the hub has to wake it, whatever is published
     pub(crate) deadline: Option<Timestamp>,
-    pub(crate) closed: Option<CloseReason>,
+}
+
+/// What few subscriptions have, and those only at times
+#[derive(Debug, Default)]
+struct Rare {
+    /// What is to be told before anything is read
+    pending: VecDeque<Delivery>,
+    lag: LagPolicy,
+    /// Events up to here are skipped if newer ones replace them
+    conflate_through: u64,
+    closed: Option<CloseReason>,
     /// The first join or leave it has not heard of, if it is to hear of them
-    pub(crate) heard: Option<u64>,
+    heard: Option<u64>,
 }
 
-/// A pattern that a cursor reads
-pub(crate) struct Reading {
-    pub(crate) pattern: Pattern,
-    pub(crate) feed: Feed,
-    /// Nothing at or below this offset is given or announced for this pattern: where it joined, or what was announced
-    pub(crate) after: u64,
-    /// The number of the next entry, where the feed is a topic
-    next_seq: u64,
-    /// Whether `next_seq` counts from something that was read, so that a difference is a number of events
-    exact: bool,
-    /// Its place among those that wait for the feed
-    pub(crate) listed: Option<u32>,
-}
-
-impl Reading {
-    /// Reads `feed` from above `after`.
-    pub(crate) fn new(pattern: Pattern, feed: Feed, after: u64, log: &Log) -> Reading {
-        let mut reading = Reading {
-            pattern,
-            feed,
-            after,
-            next_seq: 0,
-            exact: false,
-            listed: None,
-        };
-        reading.seek(after, log);
-        if let Feed::Topic(id) = feed {
-            let state = &log.topics[id as usize];
-            if after < state.lost.through && after <= state.born && after >= state.unknown_through {
-                // It comes from before the topic's first event, so it has missed all that are gone.
-                reading.next_seq = 0;
-                reading.exact = true;
-            }
-        }
-        reading
-    }
-
-    /// Moves to the first entry above `offset`.
-    fn seek(&mut self, offset: u64, log: &Log) {
-        if let Feed::Topic(id) = self.feed {
-            let state = &log.topics[id as usize];
-            let late = u64::from(planted::has(Bug::ReplayEdge) && offset > 0);
-            self.next_seq = state.seq_after(offset) + late;
-            self.exact = offset >= state.lost.through;
-        }
-    }
-
-    /// The first entry that a cursor which has read up to `read` is to be given.
-    fn head(&self, read: u64, log: &Log) -> Head {
-        match self.feed {
-            Feed::Topic(_) => log.head_at(self.feed, self.next_seq),
-            Feed::Wildcard(_) => log.head_after(self.feed, read.max(self.after)),
-        }
-    }
-
-    /// Goes on behind `head`.
-    fn advance(&mut self, head: Head, log: &Log) -> Head {
-        self.next_seq = head.at + 1;
-        log.head_at(self.feed, head.at + 1)
-    }
-
-    /// How many events it misses with what is announced up to `through`, where that is known; goes on behind them.
-    fn missed(&mut self, through: u64, log: &Log) -> Option<u64> {
-        let Feed::Topic(id) = self.feed else {
-            return None;
-        };
-        let state = &log.topics[id as usize];
-        if through < state.lost.through {
-            // An event of another pattern lies between what is lost, and nothing tells how many are on either side.
-            self.exact = false;
-            return None;
-        }
-        let counted = self.exact && self.next_seq >= state.exact_seq;
-        let missed = state.first_seq.checked_sub(self.next_seq);
-        self.next_seq = self.next_seq.max(state.first_seq);
-        self.exact = true;
-        missed.filter(|_| counted)
-    }
-}
+const NEVER: Timestamp = Timestamp(u64::MAX);
 
 impl Cursor {
-    pub(crate) fn new(position: Position, lag: LagPolicy, grant: Option<Arc<Grant>>) -> Cursor {
+    pub(crate) fn new(position: Position, lag: LagPolicy) -> Cursor {
+        let rare = Rare {
+            lag,
+            ..Rare::default()
+        };
         Cursor {
             position,
             read: position.offset,
-            readings: Vec::new(),
-            waker: None,
-            armed: false,
-            pending: VecDeque::new(),
-            lag,
-            conflate_through: 0,
-            grant,
-            told_expiry: false,
+            readings: Readings::default(),
+            attention: NEVER,
+            memory_alone: false,
+            rare: (!rare.is_idle()).then(|| Box::new(rare)),
+            grant: None,
             deadline: None,
-            closed: None,
-            heard: None,
         }
     }
 
@@ -147,66 +77,140 @@ impl Cursor {
         now: Timestamp,
         budget: Budget,
     ) -> Option<Delivery> {
-        if let Some(reason) = self.closed {
-            return Some(Delivery::Closed(reason));
-        }
-        if let Some(at) = self.grant.as_ref().and_then(|grant| grant.expires) {
-            if at <= now && !planted::has(Bug::GrantNeverExpires) {
-                return Some(self.close(CloseReason::Expired));
-            }
-            if !self.told_expiry && at.saturating_sub(log.config.expiry_notice) <= now {
-                self.told_expiry = true;
-                return Some(Delivery::Expiring { at });
-            }
-        }
-        if let Some(delivery) = self.pending.pop_front() {
-            return Some(delivery);
-        }
-        if self.lag.action != LagAction::Replay && self.lags(log, now) {
-            match self.lag.action {
-                LagAction::Disconnect => return Some(self.close(CloseReason::Lagged)),
-                LagAction::Newest => self.skip_to_newest(log),
-                LagAction::Conflate => self.conflate_through = log.head,
-                LagAction::Replay => {}
-            }
-            if let Some(delivery) = self.pending.pop_front() {
-                return Some(delivery);
+        if self.rare.is_some() || self.attention <= now {
+            let told = self.next_beside_events(log, now);
+            if told.is_some() {
+                return told;
             }
         }
         self.read(log, budget)
     }
 
+    /// What is to be told before anything is read: of the grant, of what is pending, of a lag.
+    fn next_beside_events(&mut self, log: &mut Log, now: Timestamp) -> Option<Delivery> {
+        if let Some(reason) = self.closed() {
+            return Some(Delivery::Closed(reason));
+        }
+        if self.attention <= now
+            && let Some(at) = self.grant.as_ref().and_then(|grant| grant.expires)
+        {
+            if at <= now && !planted::has(Bug::GrantNeverExpires) {
+                return Some(self.close(CloseReason::Expired));
+            }
+            if self.attention < at {
+                self.attention = at;
+                return Some(Delivery::Expiring { at });
+            }
+        }
+        if let Some(delivery) = self.next_pending() {
+            return Some(delivery);
+        }
+        let action = self
+            .rare
+            .as_ref()
+            .map_or(LagAction::Replay, |r| r.lag.action);
+        if action == LagAction::Replay || !self.lags(log, now) {
+            return None;
+        }
+        match action {
+            LagAction::Disconnect => return Some(self.close(CloseReason::Lagged)),
+            LagAction::Newest => self.skip_to_newest(log),
+            LagAction::Conflate => self.rare().conflate_through = log.head,
+            LagAction::Replay => {}
+        }
+        self.next_pending()
+    }
+
+    pub(crate) fn next_pending(&mut self) -> Option<Delivery> {
+        let rare = self.rare.as_mut()?;
+        let pending = rare.pending.pop_front();
+        if rare.is_idle() {
+            self.rare = None;
+        }
+        pending
+    }
+
+    /// Lets something be told before anything is read.
+    pub(crate) fn tell(&mut self, delivery: Delivery) {
+        self.rare().pending.push_back(delivery);
+    }
+
+    /// Keeps of what is to be told only what `is_kept` says.
+    pub(crate) fn retain_pending(&mut self, is_kept: impl FnMut(&Delivery) -> bool) {
+        if let Some(rare) = &mut self.rare {
+            rare.pending.retain(is_kept);
+        }
+    }
+
+    pub(crate) fn grant(&self) -> Option<&Arc<Grant>> {
+        self.grant.as_ref()
+    }
+
+    /// Reads on under `grant`, of whose end it is told so long before.
+    pub(crate) fn set_grant(&mut self, grant: Option<Arc<Grant>>, notice: Duration) {
+        let expires = grant.as_ref().and_then(|grant| grant.expires);
+        self.attention = expires.map_or(NEVER, |at| at.saturating_sub(notice));
+        self.grant = grant;
+    }
+
+    pub(crate) fn closed(&self) -> Option<CloseReason> {
+        self.rare.as_ref()?.closed
+    }
+
+    /// The first join or leave it has not heard of, if it is to hear of them.
+    pub(crate) fn heard(&self) -> Option<u64> {
+        self.rare.as_ref()?.heard
+    }
+
+    /// Is to hear of joins and leaves from this one on.
+    pub(crate) fn hear_from(&mut self, next: u64) {
+        self.rare().heard = Some(next);
+    }
+
+    fn conflate_through(&self) -> u64 {
+        self.rare.as_ref().map_or(0, |rare| rare.conflate_through)
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
     /// The log has begun a new epoch: what was not told yet no longer matters, and everything is read from the start.
     pub(crate) fn restart(&mut self, to: Position, log: &Log) {
         let is_gap = |told: &Delivery| matches!(told, Delivery::Gap(_));
-        self.pending.retain(|told| !is_gap(told));
-        for reading in &mut self.readings {
+        self.retain_pending(|told| !is_gap(told));
+        let mut gaps = Vec::new();
+        for reading in self.readings.iter_mut() {
             let own = reading.pattern.clone();
-            self.pending.push_back(Delivery::Gap(Gap {
+            gaps.push(Delivery::Gap(Gap {
                 pattern: own.clone(),
                 from: self.position,
                 to,
                 missed: None,
                 reason: GapReason::Epoch,
             }));
-            let listed = reading.listed;
+            let place = reading.place;
             *reading = Reading::new(own, reading.feed, to.offset, log);
-            reading.listed = listed;
+            reading.place = place;
         }
         self.read = to.offset;
-        self.conflate_through = 0;
+        let rare = self.rare();
+        rare.pending.extend(gaps);
+        rare.conflate_through = 0;
     }
 
     /// Ends it; every later poll says so again.
     pub(crate) fn close(&mut self, reason: CloseReason) -> Delivery {
-        self.closed = Some(reason);
-        self.pending.clear();
+        let rare = self.rare();
+        rare.closed = Some(reason);
+        rare.pending.clear();
         Delivery::Closed(reason)
     }
 
     /// Has it nothing more to be told until something is published?
     pub(crate) fn is_caught_up(&self, log: &Log) -> bool {
-        self.closed.is_none() && self.pending.is_empty() && self.read == log.head
+        let is_quiet = |rare: &Rare| rare.closed.is_none() && rare.pending.is_empty();
+        self.read == log.head && self.rare.as_deref().is_none_or(is_quiet)
     }
 
     /// Moves `read` to the head if nothing is to be given or announced before it.
@@ -222,8 +226,9 @@ impl Cursor {
     }
 
     fn read(&mut self, log: &mut Log, budget: Budget) -> Option<Delivery> {
+        let conflate_through = self.conflate_through();
         if let [reading] = &mut self.readings[..]
-            && self.conflate_through <= self.read
+            && conflate_through <= self.read
         {
             let base = self.read.max(reading.after);
             if log.lost(reading.feed).through <= base {
@@ -244,6 +249,10 @@ impl Cursor {
                 }
             }
         }
+        if log.reads_back && !self.memory_alone && self.behind_memory(log).is_some() {
+            // The store may have it.
+            return None;
+        }
         if let Some(batch) = self.read_topic(log, budget) {
             return Some(Delivery::Batch(batch));
         }
@@ -261,6 +270,7 @@ impl Cursor {
 
     /// The short way for the common case: one topic, nothing lost, nothing to be conflated, and an event comes next.
     fn read_topic(&mut self, log: &mut Log, budget: Budget) -> Option<Arc<Batch>> {
+        let conflate_through = self.conflate_through();
         let [reading] = &mut self.readings[..] else {
             return None;
         };
@@ -269,41 +279,42 @@ impl Cursor {
         };
         let state = &mut log.topics[id as usize];
         let base = self.read.max(reading.after);
-        if state.lost.through > base || self.conflate_through > base {
+        if state.lost.through > base || conflate_through > base {
             return None;
         }
         let index = state.index(reading.next_seq);
         let ahead = state.event_count().checked_sub(index)?;
-        let mut bytes = 0;
-        let mut events = Vec::with_capacity(ahead.min(budget.events).max(1));
-        for event in state
-            .events
-            .iter()
-            .skip(index)
-            .take(ahead.min(budget.events.max(1)))
-        {
-            bytes += event.body_len();
-            if bytes > budget.bytes && !events.is_empty() {
-                break;
-            }
-            events.push(event.clone());
-        }
-        let last = events.last()?.position();
-        let after = index
-            .checked_sub(1)
-            .map_or(0, |before| state.events[before].offset());
-        reading.next_seq = state.first_seq + (index + events.len()) as u64;
+        let count = within(budget, state.events.range(index..index + ahead));
+        let last = state.events.get(index + count.checked_sub(1)?)?.position();
+        reading.next_seq = state.first_seq + (index + count) as u64;
         let full = last.offset != state.newest();
-        let batch = Arc::new(Batch::new(events, log.forms.clone()));
         let readers = state.readers.as_mut().expect("it is read");
-        if readers.count > 1 {
+        let is_shared = readers.count > 1;
+        let batch = match count {
+            1 => {
+                let old = match is_shared {
+                    true => readers.memo.take().map(|memo| memo.batch),
+                    false => log.spare.take(),
+                };
+                Batch::of_one(state.events[index].clone(), old)
+            }
+            _ => {
+                let events = state.events.range(index..index + count);
+                Arc::new(Batch::of_many(events.cloned().collect()))
+            }
+        };
+        if is_shared {
             readers.memo = Some(Memo {
-                after,
+                after: index
+                    .checked_sub(1)
+                    .map_or(0, |before| state.events[before].offset()),
                 budget,
                 full,
                 batch: batch.clone(),
                 next_seq: reading.next_seq,
             });
+        } else if count == 1 {
+            log.spare = Some(batch.clone());
         }
         self.position = last;
         self.read = if full { last.offset } else { log.head };
@@ -314,7 +325,7 @@ impl Cursor {
     fn read_from(&mut self, heads: &mut [Head], log: &mut Log, budget: Budget) -> Option<Delivery> {
         let next = first(heads);
         let mut losses_ahead = false;
-        for reading in &mut self.readings {
+        for reading in self.readings.iter_mut() {
             let base = self.read.max(reading.after);
             let lost = log.lost(reading.feed).through;
             let through = lost.min(next - 1);
@@ -342,15 +353,18 @@ impl Cursor {
         if self.is_conflated(heads, next, log) {
             return self.conflate(heads, losses_ahead, log);
         }
-        let events = self.collect(heads, losses_ahead, log, budget);
-        let batch = Arc::new(Batch::new(events, log.forms.clone()));
+        let mut events = std::mem::take(&mut log.scratch_events);
+        self.collect(&mut events, heads, losses_ahead, log, budget);
+        let batch = Batch::take_from(&mut events);
+        log.scratch_events = events;
         self.position = batch.to();
         self.read = self.position.offset;
+        let conflate_through = self.conflate_through();
         if let [reading] = &self.readings[..] {
             let full = self.read != log.newest(reading.feed);
             let next_seq = reading.next_seq;
             let readers = log.readers(reading.feed);
-            if readers.count > 1 && !losses_ahead && self.conflate_through < batch.from().offset {
+            if readers.count > 1 && !losses_ahead && conflate_through < batch.from().offset {
                 readers.memo = Some(Memo {
                     after: before,
                     budget,
@@ -369,17 +383,17 @@ impl Cursor {
     /// Takes events in offset order, up to the budget, an end, or a place where something else is to be told.
     fn collect(
         &mut self,
+        events: &mut Vec<Arc<Event>>,
         heads: &mut [Head],
         losses_ahead: bool,
         log: &mut Log,
         budget: Budget,
-    ) -> Vec<Arc<Event>> {
-        let mut events: Vec<Arc<Event>> = Vec::new();
+    ) {
         let mut bytes = 0;
         loop {
             let next = first(heads);
             if next == u64::MAX || (events.len() >= budget.events && !events.is_empty()) {
-                return events;
+                return;
             }
             let event = self.event_of(heads, next, log);
             let last = events.last().map(|event| event.offset());
@@ -388,10 +402,10 @@ impl Cursor {
             bytes += event.body_len();
             let over = bytes > budget.bytes && !events.is_empty();
             if over || announces || event.record() != Record::Event {
-                return events;
+                return;
             }
             if !events.is_empty() && self.is_conflated(heads, next, log) {
-                return events;
+                return;
             }
             let event = self.event_of(heads, next, log).clone();
             events.push(event);
@@ -409,7 +423,7 @@ impl Cursor {
 
     /// Is the event at `offset` to be skipped, because a newer one replaces it?
     fn is_conflated(&self, heads: &[Head], offset: u64, log: &mut Log) -> bool {
-        if offset > self.conflate_through {
+        if offset > self.conflate_through() {
             return false;
         }
         let event = self.event_of(heads, offset, log).clone();
@@ -440,19 +454,22 @@ impl Cursor {
                 break;
             }
         }
-        for (reading, count) in self.readings.iter().zip(skipped) {
-            if count > 0 {
-                self.pending.push_back(Delivery::Gap(Gap {
+        let counted = self.readings.iter().zip(skipped);
+        let gaps = counted.filter(|(_, count)| *count > 0);
+        let gaps: Vec<Delivery> = gaps
+            .map(|(reading, count)| {
+                Delivery::Gap(Gap {
                     pattern: reading.pattern.clone(),
                     from: log.place(before.max(reading.after) + 1),
                     to: log.position(through),
                     missed: (!losses_ahead).then_some(count),
                     reason: GapReason::Conflated,
-                }));
-            }
-        }
+                })
+            })
+            .collect();
         self.read = through;
-        self.pending.pop_front()
+        self.rare().pending.extend(gaps);
+        self.next_pending()
     }
 
     /// Skips to the newest event and announces what lies before it.
@@ -471,7 +488,8 @@ impl Cursor {
             }
             entry.offset() < newest
         });
-        for reading in &mut self.readings {
+        let mut told = Vec::new();
+        for reading in self.readings.iter_mut() {
             let base = self.read.max(reading.after);
             let head = reading.head(self.read, log);
             let lost = log.lost(reading.feed).through;
@@ -487,7 +505,7 @@ impl Cursor {
                     }
                     _ => None,
                 };
-                self.pending.push_back(Delivery::Gap(Gap {
+                told.push(Delivery::Gap(Gap {
                     pattern: reading.pattern.clone(),
                     from: log.place(base + 1),
                     to: log.place(newest - 1),
@@ -497,13 +515,17 @@ impl Cursor {
             }
             reading.seek(newest - 1, log);
         }
-        self.pending.extend(ends);
+        told.extend(ends);
+        self.rare().pending.extend(told);
         self.read = newest - 1;
     }
 
     /// Is it too far behind?
     fn lags(&self, log: &Log, now: Timestamp) -> bool {
-        let max = self.lag.max_lag;
+        let max = self
+            .rare
+            .as_ref()
+            .map_or(MaxLag::default(), |r| r.lag.max_lag);
         let (mut events, mut bytes, mut lags) = (0, 0, false);
         self.walk(log, |event| {
             if event.record() != Record::Event {
@@ -578,6 +600,30 @@ pub(crate) fn end_of(entry: &Event) -> End {
         },
         at: entry.position(),
     }
+}
+
+impl Rare {
+    /// Has it nothing that must be kept?
+    fn is_idle(&self) -> bool {
+        self.pending.is_empty()
+            && self.lag.action == LagAction::Replay
+            && self.closed.is_none()
+            && self.heard.is_none()
+    }
+}
+
+/// How many of the events that come next a budget takes: the first one, however large it is.
+fn within<'a>(budget: Budget, events: impl Iterator<Item = &'a Arc<Event>>) -> usize {
+    let mut bytes = 0;
+    let mut count = 0;
+    for event in events.take(budget.events.max(1)) {
+        bytes += event.body_len();
+        if bytes > budget.bytes && count > 0 {
+            break;
+        }
+        count += 1;
+    }
+    count
 }
 
 /// The lowest offset among the heads; `u64::MAX` where there is none.

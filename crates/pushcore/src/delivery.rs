@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::event::Event;
-use crate::forms::{FormCache, Forms, Holder};
+use crate::forms::{Forms, Holder};
 use crate::pattern::Pattern;
 use crate::position::Position;
 use crate::presence::PresenceChange;
@@ -39,42 +39,67 @@ pub enum Delivery {
 /// Two subscribers were given the same batch if [`Arc::ptr_eq`] says so; work keyed on that, such as the joined encoding
 /// that [`form`](Batch::form) keeps, is done once for all of them.
 pub struct Batch {
-    events: Vec<Arc<Event>>,
+    events: Events,
     bytes: usize,
     forms: Forms,
-    cache: Arc<FormCache>,
+}
+
+/// One event needs no list
+enum Events {
+    One(Arc<Event>),
+    Many(Box<[Arc<Event>]>),
 }
 
 impl Batch {
-    pub(crate) fn new(events: Vec<Arc<Event>>, cache: Arc<FormCache>) -> Batch {
-        let bytes = events.iter().map(|event| event.body_len()).sum();
+    pub(crate) fn of_many(events: Box<[Arc<Event>]>) -> Batch {
+        Batch::new(Events::Many(events))
+    }
+
+    /// A batch of one event, in the memory of an old one that nobody holds any more.
+    pub(crate) fn of_one(event: Arc<Event>, old: Option<Arc<Batch>>) -> Arc<Batch> {
+        if let Some(mut old) = old
+            && let Some(batch) = Arc::get_mut(&mut old)
+        {
+            *batch = Batch::new(Events::One(event));
+            return old;
+        }
+        Arc::new(Batch::new(Events::One(event)))
+    }
+
+    /// Takes the events out of a list, whose memory stays with its owner.
+    pub(crate) fn take_from(events: &mut Vec<Arc<Event>>) -> Arc<Batch> {
+        Arc::new(match events.len() {
+            1 => Batch::new(Events::One(events.remove(0))),
+            _ => Batch::of_many(events.drain(..).collect()),
+        })
+    }
+
+    fn new(events: Events) -> Batch {
+        let bytes = events.as_slice().iter().map(|event| event.body_len());
         Batch {
+            bytes: bytes.sum(),
             events,
-            bytes,
             forms: Forms::default(),
-            cache,
         }
     }
 
     /// The events, at least one, in offset order.
     #[must_use]
     pub fn events(&self) -> &[Arc<Event>] {
-        &self.events
+        self.events.as_slice()
     }
 
     /// The position of the first event.
     #[must_use]
     pub fn from(&self) -> Position {
-        self.events
-            .first()
-            .expect("a batch is not empty")
-            .position()
+        self.events.first().position()
     }
 
     /// The position of the last event: where the reader stands after it.
     #[must_use]
     pub fn to(&self) -> Position {
-        self.events.last().expect("a batch is not empty").position()
+        let last = self.events().last();
+        last.expect("a batch is not empty").position()
     }
 
     /// Bytes of data and labels of all events.
@@ -86,7 +111,8 @@ impl Batch {
     /// The whole batch in the form `index`, made by `encode` at most once while it is cached; see [`Event::form`].
     pub fn form(self: &Arc<Batch>, index: u8, encode: impl FnOnce() -> Bytes) -> Bytes {
         let holder = || Holder::Batch(Arc::downgrade(self));
-        self.forms.get_or_encode(index, &self.cache, holder, encode)
+        let cache = self.events.first().form_cache();
+        self.forms.get_or_encode(index, cache, holder, encode)
     }
 
     pub(crate) fn forms(&self) -> &Forms {
@@ -96,13 +122,26 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        self.forms.release(&self.cache);
+        self.forms.release(self.events.first().form_cache());
+    }
+}
+
+impl Events {
+    fn as_slice(&self) -> &[Arc<Event>] {
+        match self {
+            Events::One(event) => std::slice::from_ref(event),
+            Events::Many(events) => events,
+        }
+    }
+
+    fn first(&self) -> &Arc<Event> {
+        self.as_slice().first().expect("a batch is not empty")
     }
 }
 
 impl std::fmt::Debug for Batch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(&self.events).finish()
+        f.debug_list().entries(self.events()).finish()
     }
 }
 

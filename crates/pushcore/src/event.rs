@@ -127,6 +127,11 @@ impl Event {
         &self.forms
     }
 
+    /// The cache that bounds the forms of its hub.
+    pub(crate) fn form_cache(&self) -> &FormCache {
+        &self.header.forms
+    }
+
     /// Its content in parts, for a snapshot.
     pub(crate) fn content_parts(&self) -> Parts<'_> {
         Parts {

@@ -1,18 +1,19 @@
 //! Encodings, made once and shared, within a bound.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
 use crate::delivery::Batch;
 use crate::event::Event;
+use crate::sync::Lock;
 
 /// The encodings one event or batch has by now
 ///
 /// A list, because there are rarely more than two; one pointer when there is none.
 #[derive(Default)]
-pub(crate) struct Forms(Mutex<Option<Box<Form>>>);
+pub(crate) struct Forms(Lock<Option<Box<Form>>>);
 
 struct Form {
     index: u8,
@@ -32,7 +33,7 @@ impl Forms {
         holder: impl FnOnce() -> Holder,
         encode: impl FnOnce() -> Bytes,
     ) -> Bytes {
-        if let Some(bytes) = find(&self.lock(), index) {
+        if let Some(bytes) = find(&self.0.lock(), index) {
             return bytes;
         }
         let bytes = encode();
@@ -40,38 +41,38 @@ impl Forms {
         if cost > cache.max_bytes {
             return bytes;
         }
-        {
-            let mut first = self.lock();
-            if let Some(bytes) = find(&first, index) {
-                return bytes;
-            }
-            let next = first.take();
-            *first = Some(Box::new(Form {
-                index,
-                bytes: bytes.clone(),
-                next,
-            }));
+        let mut first = self.0.lock();
+        if let Some(bytes) = find(&first, index) {
+            return bytes;
         }
-        cache.charge(cost, holder());
+        let next = first.take();
+        *first = Some(Box::new(Form {
+            index,
+            bytes: bytes.clone(),
+            next,
+        }));
+        // Charged before anybody else can see it: who lets go of it takes its cost off again.
+        let mut over = cache.charge(cost, holder());
+        drop(first);
+        while over {
+            over = cache.evict_one();
+        }
         bytes
     }
 
     /// Lets go of every form; returns how many there were and what they cost.
     fn clear(&self) -> (usize, usize) {
-        drain(self.lock().take())
+        drain(self.0.lock().take())
     }
 
     /// What [`Forms::clear`] does, for the holder's own end.
+    #[inline]
     pub(crate) fn release(&mut self, cache: &FormCache) {
-        let first = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let first = self.0.get_mut();
         if first.is_some() {
             let (count, bytes) = drain(first.take());
             cache.release(count, bytes);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Box<Form>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -115,7 +116,7 @@ pub(crate) enum Holder {
 /// Its bytes count in the log's ceiling.
 pub(crate) struct FormCache {
     max_bytes: usize,
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 #[derive(Default)]
@@ -129,17 +130,18 @@ impl FormCache {
     pub(crate) fn new(max_bytes: usize) -> Arc<FormCache> {
         Arc::new(FormCache {
             max_bytes,
-            state: Mutex::default(),
+            state: Lock::default(),
         })
     }
 
     /// What all forms cost now.
     pub(crate) fn bytes(&self) -> usize {
-        self.lock().bytes
+        self.state.lock().bytes
     }
 
-    fn charge(&self, cost: usize, holder: Holder) {
-        let mut state = self.lock();
+    /// Counts one more form; says whether there is too much now.
+    fn charge(&self, cost: usize, holder: Holder) -> bool {
+        let mut state = self.state.lock();
         state.bytes += cost;
         state.forms += 1;
         state.queue.push_back(holder);
@@ -150,16 +152,12 @@ impl FormCache {
                 Holder::Batch(batch) => batch.strong_count() > 0,
             });
         }
-        let mut over = state.bytes > self.max_bytes;
-        drop(state);
-        while over {
-            over = self.evict_one();
-        }
+        state.bytes > self.max_bytes
     }
 
     /// Lets go of the forms made first; says whether there is still too much.
     fn evict_one(&self) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let Some(holder) = state.queue.pop_front() else {
             return false;
         };
@@ -170,16 +168,12 @@ impl FormCache {
             Holder::Batch(batch) => batch.upgrade().map_or((0, 0), |b| b.forms().clear()),
         };
         self.release(count, bytes);
-        self.lock().bytes > self.max_bytes
+        self.state.lock().bytes > self.max_bytes
     }
 
     fn release(&self, count: usize, bytes: usize) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.forms -= count;
         state.bytes -= bytes;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 use std::fmt;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::Waker;
 use std::time::Duration;
 
 use crate::config::HubConfig;
@@ -15,11 +16,12 @@ use crate::inspect::SubscriptionId;
 use crate::pattern::Pattern;
 use crate::position::{Epoch, Position};
 use crate::presence::{Member, PresenceError};
-use crate::publish::{Publish, PublishError};
+use crate::publish::{Publish, PublishError, Receipt};
 use crate::stats::{HubStats, Page, TopicStatus};
 use crate::store::{Sink, Store, StoredEvent};
 use crate::subscribe::{SubscribeError, SubscribeOptions};
 use crate::subscription::Subscription;
+use crate::sync::{Guard, Lock};
 use crate::timestamp::Timestamp;
 use crate::topic::Topic;
 
@@ -31,7 +33,7 @@ use crate::topic::Topic;
 pub struct Hub(Arc<Shared>);
 
 struct Shared {
-    core: Mutex<Core>,
+    core: Lock<Core>,
     store: Option<Arc<dyn Store>>,
     /// What the store tells; it goes with the hub
     sink: OnceLock<Arc<dyn Sink>>,
@@ -58,12 +60,13 @@ impl Hub {
     pub(crate) fn over(store: Arc<dyn Store>, config: HubConfig, seed: u64, now: Timestamp) -> Hub {
         let mut core = Core::new(Arc::new(config.within_itself()), seed, now);
         core.log.lives.clear();
+        core.log.reads_back = true;
         Hub::with(core, Some(store))
     }
 
     fn with(core: Core, store: Option<Arc<dyn Store>>) -> Hub {
         Hub(Arc::new(Shared {
-            core: Mutex::new(core),
+            core: Lock::new(core),
             store,
             sink: OnceLock::new(),
         }))
@@ -109,6 +112,32 @@ impl Hub {
         match self.lock().check_batch(&batch) {
             Ok(()) => Publish::pending(async move { store.append(batch, subject, now).await }),
             Err(refused) => Publish::ready(refused),
+        }
+    }
+
+    /// Publishes one event, as [`publish`](Hub::publish) does a batch of one, without the lists.
+    pub fn publish_one(
+        &self,
+        event: NewEvent,
+        subject: Option<&str>,
+        now: Timestamp,
+    ) -> Publish<Result<Receipt, PublishError>> {
+        let Some(store) = &self.0.store else {
+            return Publish::ready(
+                self.waking(|core, wakers| core.publish_alone(event, subject, now, wakers)),
+            );
+        };
+        let (store, subject) = (store.clone(), subject.map(str::to_owned));
+        match self.lock().check_size(&event) {
+            Ok(()) => Publish::pending(async move {
+                let mut answers = store.append(vec![event], subject, now).await;
+                let answer = answers.pop().filter(|_| answers.is_empty());
+                answer.unwrap_or_else(|| {
+                    let why = "the store did not answer for the event";
+                    Err(PublishError::Unavailable(why.to_owned()))
+                })
+            }),
+            Err(refused) => Publish::ready(Err(refused)),
         }
     }
 
@@ -209,6 +238,8 @@ impl Hub {
 
     /// One page of what is retained, by the same rules as a subscription.
     ///
+    /// Over a store that does not answer at once, what memory holds no longer is a gap.
+    ///
     /// # Errors
     /// As [`Hub::subscribe`].
     pub fn history(
@@ -232,6 +263,8 @@ impl Hub {
                 // It is said again at every turn.
                 Some(Delivery::Closed(_)) => break,
                 Some(_) => {}
+                // A page comes at once or not at all, so it does not wait for a store.
+                None if subscription.is_reading_back() => subscription.read_memory_alone(),
                 None => {
                     page.up_to_date = true;
                     break;
@@ -348,16 +381,20 @@ impl Hub {
         // The list is kept for its memory: waking somebody allocates nothing.
         let mut wakers = WAKERS.take();
         let result = work(&mut self.lock(), &mut wakers);
-        for waker in wakers.drain(..) {
-            waker.wake();
+        if wakers.capacity() > 0 {
+            wakers.drain(..).for_each(Waker::wake);
+            wakers.shrink_to(MAX_KEPT_WAKERS);
+            WAKERS.set(wakers);
         }
-        wakers.shrink_to(MAX_KEPT_WAKERS);
-        WAKERS.set(wakers);
         result
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
-        self.0.core.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn store(&self) -> Option<&Arc<dyn Store>> {
+        self.0.store.as_ref()
+    }
+
+    pub(crate) fn lock(&self) -> Guard<'_, Core> {
+        self.0.core.lock()
     }
 }
 

@@ -55,7 +55,10 @@ impl Hub {
     pub fn slowest(&self) -> Backlog {
         let core = self.lock();
         // One that waits to be woken has read everything.
-        let behind = core.cursors.iter().filter(|(_, cursor)| !cursor.armed);
+        let behind = core
+            .cursors
+            .iter()
+            .filter(|(id, _)| !core.is_armed(*id as u32));
         let slowest = behind.min_by_key(|(_, cursor)| cursor.read);
         slowest.map_or_else(Backlog::default, |(_, cursor)| {
             cursor.backlog_up_to(&core.log, MAX_COUNTED)

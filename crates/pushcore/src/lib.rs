@@ -99,6 +99,8 @@ mod grant;
 mod hub;
 mod idempotency;
 mod inspect;
+#[cfg(test)]
+mod interleaved;
 mod label;
 mod log;
 mod order;
@@ -108,7 +110,9 @@ mod position;
 mod presence;
 mod publish;
 mod random;
+mod read_back;
 mod readers;
+mod reading;
 mod revoked;
 #[cfg(test)]
 mod simulation;
@@ -117,6 +121,7 @@ mod stats;
 pub mod store;
 mod subscribe;
 mod subscription;
+mod sync;
 mod timestamp;
 mod topic;
 mod trie;

@@ -31,6 +31,14 @@ pub(crate) enum Bug {
     RetryPublishesTwice,
     /// The tag of a position is not looked at
     TagIgnored,
+    /// A page of the store that is cut by the budget is left one offset too far
+    PageSkipsOne,
+    /// What the store has lost is not announced
+    StoreLosesInSilence,
+    /// A reader that finds nothing lets go of the lock before it is put among those that wait
+    ArmedTooLate,
+    /// What a store told early is handed on after what it tells later
+    FollowerOvertaken,
 }
 
 #[cfg(test)]

@@ -67,43 +67,48 @@ pub type Receipts = Vec<Result<Receipt, PublishError>>;
 
 /// The answer to a publish, at once or when the store has spoken
 ///
-/// Over the memory log it is always ready ([`try_ready`](Publish::try_ready)). It needs no runtime. Over a store it
-/// must be awaited; dropped before, it may or may not have published.
+/// The answers to a batch, or with `T` a [`Result`] the one of [`Hub::publish_one`](crate::Hub::publish_one). Over the
+/// memory log it is always ready ([`try_ready`](Publish::try_ready)). It needs no runtime. Over a store it must be
+/// awaited; dropped before, it may or may not have published. Polled after it was ready, it panics.
 #[must_use = "a publish may be refused"]
-pub struct Publish(Inner);
+pub struct Publish<T = Receipts>(Inner<T>);
 
-enum Inner {
-    Ready(Receipts),
-    Pending(Pin<Box<dyn Future<Output = Receipts> + Send>>),
+enum Inner<T> {
+    Ready(Option<T>),
+    Pending(Pin<Box<dyn Future<Output = T> + Send>>),
 }
 
-impl Publish {
-    pub(crate) fn ready(receipts: Receipts) -> Publish {
-        Publish(Inner::Ready(receipts))
+impl<T> Publish<T> {
+    pub(crate) fn ready(answer: T) -> Publish<T> {
+        Publish(Inner::Ready(Some(answer)))
     }
 
-    pub(crate) fn pending(answers: impl Future<Output = Receipts> + Send + 'static) -> Publish {
-        Publish(Inner::Pending(Box::pin(answers)))
+    pub(crate) fn pending(answer: impl Future<Output = T> + Send + 'static) -> Publish<T> {
+        Publish(Inner::Pending(Box::pin(answer)))
     }
 
-    /// The answers, if they are there already.
+    /// The answer, if it is there already.
     ///
     /// # Errors
     /// Itself, to be awaited.
-    pub fn try_ready(self) -> Result<Receipts, Publish> {
+    pub fn try_ready(self) -> Result<T, Publish<T>> {
         match self.0 {
-            Inner::Ready(receipts) => Ok(receipts),
-            Inner::Pending(_) => Err(self),
+            Inner::Ready(Some(answer)) => Ok(answer),
+            _ => Err(self),
         }
     }
 }
 
-impl Future for Publish {
-    type Output = Receipts;
+impl<T: Unpin> Future for Publish<T> {
+    type Output = T;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Receipts> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         match &mut self.0 {
-            Inner::Ready(receipts) => Poll::Ready(std::mem::take(receipts)),
+            Inner::Ready(answer) => Poll::Ready(
+                answer
+                    .take()
+                    .expect("a publish is not polled after it was ready"),
+            ),
             Inner::Pending(future) => future.as_mut().poll(cx),
         }
     }

@@ -1,5 +1,7 @@
 //! Randomness from a seed, for epochs and tags.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
 /// SplitMix64: a small generator whose whole state is its seed
 ///
 /// Not for secrets: an epoch and a tag tell logs apart, they keep nobody out.
@@ -53,8 +55,85 @@ impl Digest {
     }
 }
 
+/// Makes hashers for tables whose keys are names that strangers choose
+///
+/// The key is the process's own and is shown to nobody, so nobody can choose names that meet. For one name, it costs a few
+/// multiplications, where the standard library's costs as much as an allocation.
+#[derive(Clone, Debug)]
+pub(crate) struct NameKey(u64);
+
+impl Default for NameKey {
+    fn default() -> NameKey {
+        NameKey(RandomState::new().hash_one(0))
+    }
+}
+
+impl BuildHasher for NameKey {
+    type Hasher = NameHasher;
+
+    fn build_hasher(&self) -> NameHasher {
+        NameHasher(self.0)
+    }
+}
+
+/// Hashes one name
+pub(crate) struct NameHasher(u64);
+
+impl Hasher for NameHasher {
+    fn write(&mut self, name: &[u8]) {
+        let mut rest = name;
+        while let Some((word, more)) = rest.split_first_chunk() {
+            self.0 = mix(self.0 ^ u64::from_le_bytes(*word));
+            rest = more;
+        }
+        // Its length and at most seven bytes.
+        let last = rest
+            .iter()
+            .fold(rest.len() as u64, |last, byte| last << 8 | u64::from(*byte));
+        self.0 = mix(self.0 ^ last);
+    }
+
+    /// The mark behind a name tells nothing where there is only one.
+    fn write_u8(&mut self, _: u8) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[inline]
 fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_that_differ_in_any_byte_or_length_have_their_own_hashes() {
+        let key = NameKey::default();
+        let name = |len: usize, at: usize| {
+            let mut name = vec![b'x'; len];
+            name.get_mut(at).into_iter().for_each(|byte| *byte = b'y');
+            String::from_utf8(name).expect("letters")
+        };
+        let names: HashSet<String> = (0..40)
+            .flat_map(|len| (0..=len).map(move |at| name(len, at)))
+            .collect();
+        let hashes: HashSet<u64> = names.iter().map(|name| key.hash_one(name)).collect();
+        assert_eq!(hashes.len(), names.len());
+        let low: HashSet<u64> = hashes.iter().map(|hash| hash % 1024).collect();
+        assert!(low.len() > 500, "their low bits differ too: {}", low.len());
+    }
+
+    #[test]
+    fn two_tables_hash_one_name_differently() {
+        let (one, other) = (NameKey::default(), NameKey::default());
+        assert_ne!(one.hash_one("a"), other.hash_one("a"));
+    }
 }

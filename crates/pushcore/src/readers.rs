@@ -1,9 +1,12 @@
 //! Who reads a feed, who of them waits, and what they were given last.
 
 use std::sync::Arc;
+use std::task::Waker;
 
+use crate::cursor::Cursor;
 use crate::delivery::{Batch, Budget};
 use crate::planted::{self, Bug};
+use crate::reading::Readings;
 
 /// The subscriptions that read one feed
 #[derive(Debug, Default)]
@@ -17,11 +20,43 @@ pub(crate) struct Readers {
 }
 
 /// A subscription that waits for a feed
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Waiting {
+    /// Of a cursor that reads nothing else; one with several patterns keeps its own
+    pub(crate) waker: Option<Waker>,
     pub(crate) cursor: u32,
     /// Which of its readings
     pub(crate) reading: u32,
+}
+
+impl Waiting {
+    pub(crate) fn new(cursor: u32, reading: u32, waker: Option<Waker>) -> Waiting {
+        Waiting {
+            waker,
+            cursor,
+            reading,
+        }
+    }
+
+    /// Is it this reading of this cursor?
+    pub(crate) fn is(&self, cursor: u32, reading: u32) -> bool {
+        (self.cursor, self.reading) == (cursor, reading)
+    }
+
+    /// Keeps a waker to be called, the same one if it is the same.
+    pub(crate) fn arm(&mut self, waker: &Waker) {
+        if !self.waker.as_ref().is_some_and(|own| own.will_wake(waker)) {
+            self.waker = Some(waker.clone());
+        }
+    }
+
+    /// The waker of its cursor, if it is to be called.
+    pub(crate) fn disarm(&mut self, cursor: &mut Cursor) -> Option<Waker> {
+        match &mut cursor.readings {
+            Readings::One(_) => self.waker.take(),
+            Readings::Many(many) => many.disarm(),
+        }
+    }
 }
 
 /// The batch that was handed out last, and who may be given it too

@@ -1,27 +1,37 @@
 //! A reader's hold on the log.
 
+use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use crate::core::Next;
 use crate::delivery::{Budget, Delivery};
 use crate::grant::Grant;
 use crate::hub::Hub;
 use crate::pattern::Pattern;
+use crate::planted::{self, Bug};
 use crate::position::Position;
+use crate::read_back::{Fetch, Span};
 use crate::stats::Backlog;
+use crate::store::{StoreError, StoredPage};
 use crate::subscribe::{Start, SubscribeError};
+use crate::sync::Lock;
 use crate::timestamp::Timestamp;
 
 /// A reader's patterns and its one cursor
 ///
 /// What it costs while it does not read is this: a cursor. The hub keeps no queue for it. Dropping it ends it.
-#[derive(Debug)]
 pub struct Subscription {
     hub: Hub,
     id: u32,
     caught_up: bool,
     position: Position,
+    /// The page of the store that it waits for
+    fetch: Option<Box<Lock<Fetch>>>,
 }
+
+/// Pages of a store that may hold nothing for a reader before others have their turn
+const MAX_PAGES: usize = 16;
 
 impl Subscription {
     pub(crate) fn new(hub: Hub, id: u32, position: Position) -> Subscription {
@@ -30,6 +40,7 @@ impl Subscription {
             id,
             caught_up: false,
             position,
+            fetch: None,
         }
     }
 
@@ -52,7 +63,11 @@ impl Subscription {
     /// calls, so that polling with the same one again costs no clone. It is called outside the hub's lock, once for each
     /// time it was armed.
     ///
-    /// Costs a lock; the batch itself is shared with every subscription that stands at the same place.
+    /// Costs a lock; the batch itself is shared with every subscription that stands at the same place. Over a store, a
+    /// subscription that stands behind what memory holds has the store read, by this call and with the same waker: at most
+    /// [`HubConfig::max_read_back_bytes`](crate::HubConfig) at a time, which are handed out as soon as they are there. If
+    /// the store cannot be read now, it is asked again after
+    /// [`HubConfig::read_back_retry`](crate::HubConfig), woken by [`Hub::handle_tick`](crate::Hub::handle_tick).
     pub fn poll(&mut self, cx: &mut Context<'_>, now: Timestamp, budget: Budget) -> Poll<Delivery> {
         match self.next(now, budget, Some(cx.waker())) {
             Some(delivery) => Poll::Ready(delivery),
@@ -60,7 +75,8 @@ impl Subscription {
         }
     }
 
-    /// Gives what comes next, if there is something; wakes nobody later.
+    /// Gives what comes next, if there is something; wakes nobody later. Over a store that is slow to be read, nothing may
+    /// mean not yet.
     pub fn try_next(&mut self, now: Timestamp, budget: Budget) -> Option<Delivery> {
         self.next(now, budget, None)
     }
@@ -147,12 +163,121 @@ impl Subscription {
         self.id
     }
 
+    /// Whether it waits for a store, so that finding nothing does not mean that there is nothing.
+    pub(crate) fn is_reading_back(&self) -> bool {
+        self.fetch.is_some()
+    }
+
+    /// Is told of a gap where memory ends, whatever the store has.
+    pub(crate) fn read_memory_alone(&mut self) {
+        self.fetch = None;
+        self.hub.lock().cursors[self.id as usize].memory_alone = true;
+    }
+
     fn next(&mut self, now: Timestamp, budget: Budget, waker: Option<&Waker>) -> Option<Delivery> {
+        for _ in 0..MAX_PAGES {
+            let next = self.next_in_memory(now, budget, waker);
+            let Some(span) = next.needs else {
+                if self.fetch.is_some() && next.delivery.is_none() {
+                    self.fetch = None;
+                }
+                return next.delivery;
+            };
+            let Poll::Ready(page) = self.poll_page(span, now, budget, waker) else {
+                return None;
+            };
+            let told = self.take_page(span, page, now, budget);
+            if told.is_some() {
+                return told;
+            }
+        }
+        if let Some(waker) = waker {
+            waker.wake_by_ref();
+        }
+        None
+    }
+
+    fn next_in_memory(&mut self, now: Timestamp, budget: Budget, waker: Option<&Waker>) -> Next {
+        let too_late = waker.filter(|_| planted::has(Bug::ArmedTooLate));
         let mut core = self.hub.lock();
-        let (delivery, caught_up) = core.next(self.id, now, budget, waker);
+        let waker = waker.xor(too_late);
+        let next = core.next(self.id, now, budget, waker);
         self.position = core.cursors[self.id as usize].position;
-        self.caught_up = caught_up && waker.is_some();
-        delivery
+        self.caught_up = next.caught_up && (waker.is_some() || too_late.is_some());
+        drop(core);
+        if let Some(waker) = too_late.filter(|_| next.caught_up) {
+            self.hub.lock().arm(self.id, waker, false);
+        }
+        next
+    }
+
+    /// Asks the store, without the hub's lock.
+    fn poll_page(
+        &mut self,
+        span: Span,
+        now: Timestamp,
+        budget: Budget,
+        waker: Option<&Waker>,
+    ) -> Poll<Result<StoredPage, StoreError>> {
+        let fetch = self.fetch.take();
+        let mut fetch =
+            match fetch.map(|mut fetch| (fetch.get_mut().is_for(span.after, now), fetch)) {
+                Some((true, fetch)) => fetch,
+                _ => Box::new(Lock::new(self.begin_fetch(span, budget))),
+            };
+        let waker = waker.unwrap_or(Waker::noop());
+        let page = fetch.get_mut().poll(&mut Context::from_waker(waker));
+        if page.is_pending() {
+            self.fetch = Some(fetch);
+        }
+        page
+    }
+
+    fn begin_fetch(&self, span: Span, budget: Budget) -> Fetch {
+        let core = self.hub.lock();
+        let cursor = &core.cursors[self.id as usize];
+        let budget = Budget {
+            bytes: budget.bytes.min(core.config.max_read_back_bytes),
+            ..budget
+        };
+        let patterns = cursor.patterns().into_iter().collect();
+        let store = self
+            .hub
+            .store()
+            .expect("only a hub over a store reads back");
+        Fetch::begin(store.clone(), patterns, span.after, budget)
+    }
+
+    fn take_page(
+        &mut self,
+        span: Span,
+        page: Result<StoredPage, StoreError>,
+        now: Timestamp,
+        budget: Budget,
+    ) -> Option<Delivery> {
+        let mut core = self.hub.lock();
+        let has_come_on = |page: &StoredPage| page.is_last || page.read_through > span.after;
+        let told = match page {
+            Ok(page) if has_come_on(&page) => core.take_page(self.id, span.after, &page, budget),
+            Err(StoreError::Corrupt { to, .. }) if to > span.after => core.take_damage(self.id, to),
+            Ok(_) | Err(_) => {
+                let at = now.saturating_add(core.config.read_back_retry);
+                core.wake_at(self.id, at);
+                self.fetch = Some(Box::new(Lock::new(Fetch::RetryAt(at))));
+                None
+            }
+        };
+        self.position = core.cursors[self.id as usize].position;
+        told
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("id", &self.id)
+            .field("position", &self.position)
+            .finish_non_exhaustive()
     }
 }
 

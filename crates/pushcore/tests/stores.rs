@@ -100,13 +100,20 @@ impl Store for Nasty {
             .collect()
     }
 
-    async fn read(&self, after: u64, budget: Budget) -> Result<StoredPage, StoreError> {
+    async fn read(
+        &self,
+        after: u64,
+        patterns: &PatternSet,
+        budget: Budget,
+    ) -> Result<StoredPage, StoreError> {
         let call = self.call();
         be_slow(call % 3).await;
         if call.is_multiple_of(3) {
             return Err(StoreError::Unavailable("nasty".into()));
         }
-        let mut page = self.inner.read(after / 1000, budget).await?;
+        let mut page = self.inner.read(after / 1000, patterns, budget).await?;
+        page.read_through *= 1000;
+        page.lost_through *= 1000;
         page.entries = page.entries.iter().map(sparse_entry).collect();
         Ok(page)
     }
@@ -248,4 +255,45 @@ fn a_hub_that_was_not_told_of_an_entry_says_so() {
         .subscribe(options, Timestamp(1))
         .expect("there is room");
     assert_eq!(read(&mut reader), ["retention(a)", "three", "four"]);
+}
+
+#[test]
+fn who_is_behind_memory_is_given_what_the_store_still_has() {
+    let store = MemoryStore::new(1, 6);
+    let mut config = HubConfig::default();
+    config.retention.push(RetentionRule {
+        pattern: Pattern::parse("**").expect("a pattern"),
+        retention: Retention {
+            max_events: Some(2),
+            ..Retention::default()
+        },
+    });
+    let hub = block_on(Hub::open(Arc::new(store), config, 1, Timestamp(1)));
+    let hub = hub.expect("the store is live");
+    let subscribe = |start| {
+        let options = SubscribeOptions {
+            patterns: vec![Pattern::parse("a").expect("a pattern")],
+            start,
+            ..SubscribeOptions::default()
+        };
+        hub.subscribe(options, Timestamp(1)).expect("there is room")
+    };
+    let first = publish(&hub, "1");
+    let mut slow = subscribe(Start::Now);
+    for text in ["2", "3", "4", "5"] {
+        publish(&hub, text);
+    }
+    assert_eq!(read(&mut slow), ["2", "3", "4", "5"]);
+    assert_eq!(
+        read(&mut subscribe(Start::After(first))),
+        ["2", "3", "4", "5"]
+    );
+    for text in ["6", "7", "8"] {
+        publish(&hub, text);
+    }
+    // Six are left in the store, and two of them in memory.
+    assert_eq!(
+        read(&mut subscribe(Start::After(first))),
+        ["retention(a)", "3", "4", "5", "6", "7", "8"]
+    );
 }

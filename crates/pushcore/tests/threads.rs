@@ -1,25 +1,53 @@
 //! Real threads that sleep until they are woken: a wakeup that is lost shows as a reader that never comes to its end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use pushcore::*;
 
 const NOW: Timestamp = Timestamp(1);
 const EVENTS: usize = 20_000;
 
-struct Unpark(Thread);
+struct Unpark {
+    thread: Thread,
+    bell: AtomicBool,
+}
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.bell.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+/// How long nobody may be woken while there is something to read: a hundred times what the whole test takes
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Sleeps until it is woken; a wakeup that was lost is told instead of being waited for without end.
+fn sleep(bell: &AtomicBool, reader: &Subscription, given: usize) {
+    let since = Instant::now();
+    while !bell.swap(false, Ordering::Acquire) {
+        let left = PATIENCE.saturating_sub(since.elapsed());
+        assert!(
+            !left.is_zero(),
+            "a reader of {:?} was not woken for {PATIENCE:?}: it was given {given} events, {} are waiting for it",
+            reader.patterns(),
+            reader.backlog().events,
+        );
+        thread::park_timeout(left);
     }
 }
 
 /// Reads until it has been given `EVENTS` events of each of two topics, asleep whenever there is nothing.
 fn read(mut reader: Subscription) {
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let unpark = Arc::new(Unpark {
+        thread: thread::current(),
+        bell: AtomicBool::new(false),
+    });
+    let waker = Waker::from(unpark.clone());
     let budget = Budget {
         events: 7,
         ..Budget::default()
@@ -35,11 +63,11 @@ fn read(mut reader: Subscription) {
                 given += batch.events().len();
                 // What is armed and caught up may sleep at once.
                 if reader.is_caught_up() && given < 2 * EVENTS {
-                    thread::park();
+                    sleep(&unpark.bell, &reader, given);
                 }
             }
             Poll::Ready(other) => panic!("{other:?}"),
-            Poll::Pending => thread::park(),
+            Poll::Pending => sleep(&unpark.bell, &reader, given),
         }
     }
 }

@@ -95,7 +95,11 @@ impl App {
             leaving: Leaving::new(),
             admission: Admission::new(&config),
             publish_rates: PublishRates::new(&config.rates, &config.auth),
-            connections: Connections::new(&metrics, config.connections.max_per_subject),
+            connections: Connections::new(
+                &metrics,
+                config.connections.max,
+                config.connections.max_per_subject,
+            ),
             metrics,
             jitter: Jitter::new(seed),
             moments: Moments::new(seed),

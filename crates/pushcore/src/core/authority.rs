@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::core::{Core, Wakers, wake_one};
+use crate::core::{Core, Wakers, short};
 use crate::delivery::{CloseReason, Delivery, End, EndReason};
 use crate::grant::{Grant, Revocation};
-use crate::log::Feed;
 use crate::pattern::Pattern;
 use crate::planted::{self, Bug};
 use crate::presence::PresenceError;
@@ -22,12 +21,11 @@ impl Core {
         now: Timestamp,
     ) -> Result<(), SubscribeError> {
         let cursor = &mut self.cursors[id as usize];
-        if cursor.closed.is_some() {
+        if cursor.closed().is_some() {
             return Err(SubscribeError::Closed);
         }
         let same = cursor
-            .grant
-            .as_ref()
+            .grant()
             .is_none_or(|own| own.subject.is_none() || own.subject == grant.subject);
         if !same {
             return Err(SubscribeError::OtherSubject);
@@ -36,24 +34,18 @@ impl Core {
         let unnoticed = planted::has(Bug::GrantOnlyAtSubscribe);
         self.revoke_patterns(id, |pattern| !unnoticed && !grant.may_subscribe(pattern));
         let cursor = &mut self.cursors[id as usize];
-        cursor.grant = Some(grant);
-        cursor.told_expiry = false;
-        cursor
-            .pending
-            .retain(|delivery| !matches!(delivery, Delivery::Expiring { .. }));
+        cursor.set_grant(Some(grant), self.config.expiry_notice);
+        cursor.retain_pending(|delivery| !matches!(delivery, Delivery::Expiring { .. }));
         self.set_deadline(id, now);
         Ok(())
     }
 
     /// Lets a cursor hear who comes and goes, from now on.
     pub(crate) fn hear_presence(&mut self, id: u32) {
-        let next = self.presence.next;
-        self.cursors[id as usize].heard.get_or_insert(next);
-    }
-
-    /// Takes the waker of one cursor, if it waits.
-    pub(crate) fn wake(&mut self, id: u32, wakers: &mut Wakers) {
-        wake_one(&mut self.cursors[id as usize], wakers);
+        let cursor = &mut self.cursors[id as usize];
+        if cursor.heard().is_none() {
+            cursor.hear_from(self.presence.next);
+        }
     }
 
     pub(crate) fn revoke(
@@ -67,9 +59,9 @@ impl Core {
             .insert(revocation, until, now, self.config.max_revocations);
         let ids: Vec<usize> = self.cursors.iter().map(|(id, _)| id).collect();
         for id in ids {
-            let short = u32::try_from(id).expect("subscriptions are bounded");
+            let short = short(id);
             let cursor = &mut self.cursors[id];
-            match (revocation, &cursor.grant) {
+            match (revocation, cursor.grant()) {
                 (_, None) => continue,
                 (Revocation::Pattern(pattern), Some(_)) => {
                     if !self.revoke_patterns(short, |own| own.overlaps(pattern)) {
@@ -77,14 +69,14 @@ impl Core {
                     }
                 }
                 (_, Some(grant)) => {
-                    if !Revoked::is_meant(revocation, grant) || cursor.closed.is_some() {
+                    if !Revoked::is_meant(revocation, grant) || cursor.closed().is_some() {
                         continue;
                     }
                     cursor.close(CloseReason::Revoked);
                     self.drop_readings(short);
                 }
             }
-            wake_one(&mut self.cursors[id], wakers);
+            self.wake(short, wakers);
         }
     }
 
@@ -100,14 +92,15 @@ impl Core {
             any = true;
             let cursor = &mut self.cursors[id as usize];
             let pattern = cursor.readings[index].pattern.clone();
-            let pending = &mut cursor.pending;
-            pending.retain(|told| !matches!(told, Delivery::Gap(gap) if gap.pattern == pattern));
+            cursor.retain_pending(
+                |told| !matches!(told, Delivery::Gap(gap) if gap.pattern == pattern),
+            );
             let end = End {
                 pattern,
                 reason: EndReason::Revoked,
                 at: cursor.position,
             };
-            cursor.pending.push_back(Delivery::End(end));
+            cursor.tell(Delivery::End(end));
             self.drop_reading(id, index);
         }
         any
@@ -138,7 +131,7 @@ impl Core {
     /// Puts a cursor down for the next moment its grant needs attention: the notice, then the end.
     pub(super) fn set_deadline(&mut self, id: u32, now: Timestamp) {
         let cursor = &mut self.cursors[id as usize];
-        let expires = cursor.grant.as_ref().and_then(|grant| grant.expires);
+        let expires = cursor.grant().and_then(|grant| grant.expires);
         let notice = expires.map(|at| at.saturating_sub(self.config.expiry_notice));
         let next = notice
             .filter(|notice| *notice > now)
@@ -179,28 +172,5 @@ impl Core {
             self.wake_watchers(topic, wakers);
         }
         was_there
-    }
-
-    /// Wakes those of a topic's readers that hear of presence; they stay where they wait for events.
-    pub(super) fn wake_watchers(&mut self, topic: &Topic, wakers: &mut Wakers) {
-        let mut feeds: Vec<Feed> = self
-            .log
-            .wildcards_of(topic)
-            .into_iter()
-            .map(Feed::Wildcard)
-            .collect();
-        if let Some(id) = self.log.topic(topic)
-            && self.log.topics[id as usize].readers.is_some()
-        {
-            feeds.push(Feed::Topic(id));
-        }
-        for feed in feeds {
-            for one in &self.log.readers(feed).waiting {
-                let cursor = &mut self.cursors[one.cursor as usize];
-                if cursor.heard.is_some() {
-                    wake_one(cursor, wakers);
-                }
-            }
-        }
     }
 }

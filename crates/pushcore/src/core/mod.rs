@@ -3,6 +3,7 @@
 mod authority;
 mod publish;
 mod subscribe;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::timestamp::Timestamp;
 /// What is behind a hub's lock
 pub(crate) struct Core {
     pub(crate) log: Log,
-    pub(crate) cursors: Slab<Box<Cursor>>,
+    pub(crate) cursors: Slab<Cursor>,
     pub(crate) window: Window,
     pub(crate) revoked: Revoked,
     pub(crate) presence: Presence,
@@ -33,6 +34,8 @@ pub(crate) struct Core {
     pub(crate) published: u64,
     pub(crate) config: Arc<HubConfig>,
 }
+
+pub(crate) use subscribe::Next;
 
 /// Wakers to be called once the lock is released
 pub(crate) type Wakers = Vec<Waker>;
@@ -65,7 +68,7 @@ impl Core {
             self.deadlines.remove(&(at, id));
             self.cursors[id as usize].deadline = None;
             self.set_deadline(id, now);
-            wake_one(&mut self.cursors[id as usize], wakers);
+            self.wake(id, wakers);
         }
     }
 
@@ -81,8 +84,6 @@ impl Core {
     }
 }
 
-pub(super) fn wake_one(cursor: &mut Cursor, wakers: &mut Wakers) {
-    if std::mem::take(&mut cursor.armed) {
-        wakers.extend(cursor.waker.clone());
-    }
+fn short(index: usize) -> u32 {
+    u32::try_from(index).expect("subscriptions and patterns are bounded")
 }

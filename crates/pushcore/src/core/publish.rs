@@ -1,17 +1,13 @@
 //! What enters the log, and who is woken for it.
 
-use slab::Slab;
-
-use crate::core::{Core, Wakers, wake_one};
-use crate::cursor::Cursor;
-use crate::delivery::EndReason;
+use crate::core::{Core, Wakers, short};
 use crate::event::{Content, NewEvent, Record};
 use crate::idempotency::{ScopedKey, Seen, digest};
 use crate::planted::{self, Bug};
 use crate::position::{Epoch, Position};
 use crate::publish::{Durability, PublishError, Receipt, Receipts};
-use crate::readers::Waiting;
-use crate::store::{StoredEntry, StoredEvent};
+use crate::read_back::content_of;
+use crate::store::StoredEvent;
 use crate::timestamp::Timestamp;
 use crate::topic::Topic;
 
@@ -30,6 +26,19 @@ impl Core {
         self.window.expire(now, &self.config);
         let publish_one = |event| self.publish_one(event, subject, now, wakers);
         batch.into_iter().map(publish_one).collect()
+    }
+
+    /// Publishes one event; what [`publish`](Core::publish) does for each.
+    pub(crate) fn publish_alone(
+        &mut self,
+        event: NewEvent,
+        subject: Option<&str>,
+        now: Timestamp,
+        wakers: &mut Wakers,
+    ) -> Result<Receipt, PublishError> {
+        self.log.expire(now);
+        self.window.expire(now, &self.config);
+        self.publish_one(event, subject, now, wakers)
     }
 
     fn publish_one(
@@ -90,7 +99,7 @@ impl Core {
         }
     }
 
-    fn check_size(&self, event: &NewEvent) -> Result<(), PublishError> {
+    pub(crate) fn check_size(&self, event: &NewEvent) -> Result<(), PublishError> {
         let (bytes, max) = (event.size(), self.config.max_event_bytes);
         match bytes > max {
             true => Err(PublishError::TooLarge { bytes, max }),
@@ -108,11 +117,7 @@ impl Core {
             }
             let topic = self.log.topic_or_new(stored.topic());
             self.log.notice_hole(topic, stored.previous);
-            let (content, record) = match &stored.entry {
-                StoredEntry::Event(event) => (Content::from(NewEvent::clone(event)), Record::Event),
-                StoredEntry::End(_, EndReason::Deleted) => (Content::empty(), Record::Deleted),
-                StoredEntry::End(..) => (Content::empty(), Record::Ended),
-            };
+            let (content, record) = content_of(&stored.entry);
             if record == Record::Event {
                 self.log.begin_anew(topic);
                 self.published += 1;
@@ -131,9 +136,10 @@ impl Core {
         }
         self.log.clear(epoch);
         let to = self.log.place(0);
-        for (_, cursor) in &mut self.cursors {
-            cursor.restart(to, &self.log);
-            wake_one(cursor, wakers);
+        let ids: Vec<usize> = self.cursors.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            self.cursors[id].restart(to, &self.log);
+            self.wake(short(id), wakers);
         }
     }
 
@@ -171,22 +177,12 @@ impl Core {
     }
 
     fn append(&mut self, topic: u32, content: Content, record: Record, now: Timestamp) -> Position {
-        let place = self.log.next_place();
-        self.log
-            .append(topic, content, record, place, now)
-            .position()
-    }
-
-    /// Takes the wakers of those that wait for a topic, by its name or by a wildcard.
-    fn wake_readers(&mut self, topic: u32, wakers: &mut Wakers) {
-        self.log.refresh_wildcards(topic);
-        let state = &mut self.log.topics[topic as usize];
-        if let Some(readers) = &mut state.readers {
-            wake(&mut readers.waiting, &mut self.cursors, wakers);
-        }
-        for &id in &state.wildcards {
-            let readers = &mut self.log.wildcards[id as usize].readers;
-            wake(&mut readers.waiting, &mut self.cursors, wakers);
+        let (offset, tag) = self.log.next_place();
+        self.log.append(topic, content, record, (offset, tag), now);
+        Position {
+            epoch: self.log.epoch,
+            offset,
+            tag,
         }
     }
 }
@@ -196,13 +192,5 @@ fn receipt(position: Position, duplicate: bool) -> Receipt {
         position,
         duplicate,
         durability: Durability::Volatile,
-    }
-}
-
-fn wake(waiting: &mut Vec<Waiting>, cursors: &mut Slab<Box<Cursor>>, wakers: &mut Wakers) {
-    for one in waiting.drain(..) {
-        let cursor = &mut cursors[one.cursor as usize];
-        cursor.readings[one.reading as usize].listed = None;
-        wake_one(cursor, wakers);
     }
 }

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 use std::task::Waker;
 
-use crate::core::Core;
-use crate::cursor::{Cursor, Reading, end_of};
-use crate::delivery::{Budget, Delivery, EndReason, Gap};
+use crate::core::{Core, short};
+use crate::cursor::{Cursor, end_of};
+use crate::delivery::{Budget, Delivery, EndReason, Gap, GapReason};
 use crate::event::Record;
 use crate::log::Feed;
 use crate::pattern::Pattern;
-use crate::planted::{self, Bug};
 use crate::position::Position;
 use crate::presence::Told;
-use crate::readers::Waiting;
+use crate::read_back::Span;
+use crate::reading::{Reading, Readings};
+use crate::store::StoredPage;
 use crate::subscribe::{Start, SubscribeError, SubscribeOptions};
 use crate::timestamp::Timestamp;
 use crate::topic::Topic;
@@ -36,10 +37,12 @@ impl Core {
         self.check_room(0, &patterns)?;
         self.log.expire(now);
         let position = self.log.place(0);
-        let mut cursor = Cursor::new(position, options.lag, options.grant);
-        cursor.heard = options.presence.then_some(self.presence.next);
-        let id = self.cursors.insert(Box::new(cursor));
-        let id = u32::try_from(id).expect("subscriptions are bounded");
+        let mut cursor = Cursor::new(position, options.lag);
+        cursor.set_grant(options.grant, self.config.expiry_notice);
+        if options.presence {
+            cursor.hear_from(self.presence.next);
+        }
+        let id = short(self.cursors.insert(cursor));
         let at = self.join(id, patterns, options.start, now);
         let cursor = &mut self.cursors[id as usize];
         cursor.position = resumes_from(options.start, at);
@@ -76,8 +79,8 @@ impl Core {
                 missed: None,
                 reason,
             });
-            let pending = &mut self.cursors[id as usize].pending;
-            pending.extend(gaps.map(Delivery::Gap));
+            let cursor = &mut self.cursors[id as usize];
+            gaps.for_each(|gap| cursor.tell(Delivery::Gap(gap)));
         }
         for (pattern, feed) in patterns.into_iter().zip(feeds) {
             self.enter(id, pattern, feed, from);
@@ -95,17 +98,17 @@ impl Core {
                 .back()
                 .filter(|end| end.record() != Record::Event);
             if let Some(end) = end.filter(|end| end.offset() <= from) {
-                cursor.pending.push_back(Delivery::End(end_of(end)));
+                cursor.tell(Delivery::End(end_of(end)));
                 self.log.leave(feed);
                 return;
             }
         }
         let reading = Reading::new(pattern, feed, from, &self.log);
-        // One pattern is the rule, and room for more would double what a subscription costs.
-        cursor
-            .readings
-            .reserve_exact(usize::from(cursor.readings.is_empty()));
-        cursor.readings.push(reading);
+        let waker = match cursor.readings {
+            Readings::One(_) => self.disarm(id),
+            Readings::Many(_) => None,
+        };
+        self.cursors[id as usize].readings.push(reading, waker);
     }
 
     pub(crate) fn add(
@@ -116,10 +119,10 @@ impl Core {
         now: Timestamp,
     ) -> Result<Position, SubscribeError> {
         let cursor = &mut self.cursors[id as usize];
-        if cursor.closed.is_some() {
+        if cursor.closed().is_some() {
             return Err(SubscribeError::Closed);
         }
-        let grant = cursor.grant.clone();
+        let grant = cursor.grant().cloned();
         if let Some(grant) = &grant {
             self.check_grant(grant, &patterns, now)?;
         }
@@ -163,8 +166,9 @@ impl Core {
             return false;
         };
         self.drop_reading(id, index);
-        let pending = &mut self.cursors[id as usize].pending;
-        pending.retain(|told| !matches!(told, Delivery::Gap(gap) if gap.pattern == *pattern));
+        let cursor = &mut self.cursors[id as usize];
+        cursor
+            .retain_pending(|told| !matches!(told, Delivery::Gap(gap) if gap.pattern == *pattern));
         self.log.fit();
         true
     }
@@ -178,18 +182,18 @@ impl Core {
         self.log.fit();
     }
 
-    /// What a cursor is told next; arms its waker if that was all. The second says whether it was.
+    /// What a cursor is told next; arms its waker if that was all, or if the store must be asked.
     pub(crate) fn next(
         &mut self,
         id: u32,
         now: Timestamp,
         budget: Budget,
         waker: Option<&Waker>,
-    ) -> (Option<Delivery>, bool) {
+    ) -> Next {
         let cursor = &mut self.cursors[id as usize];
         let mut delivery = cursor.next(&mut self.log, now, budget);
         if delivery.is_none()
-            && let Some(heard) = &mut cursor.heard
+            && let Some(mut heard) = cursor.heard()
         {
             let readings = &cursor.readings;
             let reads = |topic: &Topic| {
@@ -197,11 +201,12 @@ impl Core {
                     .iter()
                     .any(|reading| reading.pattern.matches(topic))
             };
-            delivery = match self.presence.told(heard, reads) {
+            delivery = match self.presence.told(&mut heard, reads) {
                 Told::Change(change) => Some(Delivery::Presence(change)),
                 Told::Missed => Some(Delivery::PresenceMissed),
                 Told::Nothing => None,
             };
+            cursor.hear_from(heard);
         }
         match &delivery {
             Some(Delivery::Closed(_)) => self.drop_readings(id),
@@ -213,22 +218,70 @@ impl Core {
         // Conflation may have made an index of keys.
         self.log.fit();
         let cursor = &mut self.cursors[id as usize];
-        let heard_all = cursor.heard.is_none_or(|heard| heard == self.presence.next);
+        let next = self.presence.next;
+        let heard_all = cursor.heard().is_none_or(|heard| heard == next);
         let caught_up = heard_all && cursor.is_caught_up(&self.log);
-        if caught_up && let Some(waker) = waker {
-            let known = cursor
-                .waker
-                .as_ref()
-                .is_some_and(|own| own.will_wake(waker));
-            if !known {
-                cursor.waker = Some(waker.clone());
-            }
-            cursor.armed = true;
-            if delivery.is_none() || !planted::has(Bug::LostWakeup) {
-                self.list(id);
-            }
+        let reads_back = self.log.reads_back && delivery.is_none() && !cursor.memory_alone;
+        let needs = match reads_back {
+            true => cursor.behind_memory(&self.log),
+            false => None,
+        };
+        // One that waits for the store is woken too, for it may be told that its grant is gone.
+        if (caught_up || needs.is_some())
+            && let Some(waker) = waker
+        {
+            self.arm(id, waker, delivery.is_some());
         }
-        (delivery, caught_up)
+        Next {
+            delivery,
+            caught_up,
+            needs,
+        }
+    }
+
+    /// Takes from a page of the store what a cursor is told next, if it still needs that.
+    pub(crate) fn take_page(
+        &mut self,
+        id: u32,
+        after: u64,
+        page: &StoredPage,
+        budget: Budget,
+    ) -> Option<Delivery> {
+        let cursor = &mut self.cursors[id as usize];
+        let span = cursor.behind_memory(&self.log)?;
+        if span.after != after || page.epoch != self.log.epoch {
+            return None;
+        }
+        let head = page.read_through;
+        if page.is_last && head < span.through && page.entries.is_empty() {
+            // It was told of what lies there, and the store has it no longer.
+            return cursor.gap_in_store(span.through, GapReason::Corrupt, &self.log);
+        }
+        let delivery = cursor.take_page(page, span, &mut self.log, budget);
+        if let Some(Delivery::End(end)) = &delivery {
+            self.remove(id, &end.pattern);
+        }
+        delivery
+    }
+
+    /// Tells a cursor that the store cannot read what lies up to `to`.
+    pub(crate) fn take_damage(&mut self, id: u32, to: u64) -> Option<Delivery> {
+        let cursor = &mut self.cursors[id as usize];
+        let span = cursor.behind_memory(&self.log)?;
+        let to = to.min(span.through);
+        cursor.gap_in_store(to, GapReason::Corrupt, &self.log)
+    }
+
+    /// Wakes a cursor at `at`, if nothing wakes it before.
+    pub(crate) fn wake_at(&mut self, id: u32, at: Timestamp) {
+        let cursor = &mut self.cursors[id as usize];
+        if cursor.deadline.is_some_and(|earlier| earlier <= at) {
+            return;
+        }
+        if let Some(old) = cursor.deadline.replace(at) {
+            self.deadlines.remove(&(old, id));
+        }
+        self.deadlines.insert((at, id));
     }
 
     pub(super) fn check_room(&self, has: usize, more: &[Pattern]) -> Result<(), SubscribeError> {
@@ -246,46 +299,15 @@ impl Core {
         }
         Ok(())
     }
+}
 
-    /// Puts a cursor among those that wait for its feeds.
-    fn list(&mut self, id: u32) {
-        let cursor = &mut self.cursors[id as usize];
-        for (index, reading) in cursor.readings.iter_mut().enumerate() {
-            if reading.listed.is_none() {
-                let waiting = &mut self.log.readers(reading.feed).waiting;
-                reading.listed = Some(short(waiting.len()));
-                waiting.push(Waiting {
-                    cursor: id,
-                    reading: short(index),
-                });
-            }
-        }
-    }
-
-    pub(super) fn drop_readings(&mut self, id: u32) {
-        while !self.cursors[id as usize].readings.is_empty() {
-            self.drop_reading(id, self.cursors[id as usize].readings.len() - 1);
-        }
-    }
-
-    pub(super) fn drop_reading(&mut self, id: u32, index: usize) {
-        let gone = self.cursors[id as usize].readings.swap_remove(index);
-        if let Some(place) = gone.listed {
-            let waiting = &mut self.log.readers(gone.feed).waiting;
-            waiting.swap_remove(place as usize);
-            if let Some(&moved) = waiting.get(place as usize) {
-                // The one that was moved may be a reading of this very cursor that has just changed its own place.
-                let of_moved = &mut self.cursors[moved.cursor as usize].readings;
-                of_moved[moved.reading as usize].listed = Some(place);
-            }
-        }
-        if let Some(moved) = self.cursors[id as usize].readings.get(index)
-            && let (Some(place), feed) = (moved.listed, moved.feed)
-        {
-            self.log.readers(feed).waiting[place as usize].reading = short(index);
-        }
-        self.log.leave(gone.feed);
-    }
+/// What a poll comes to
+pub(crate) struct Next {
+    pub(crate) delivery: Option<Delivery>,
+    /// Whether that was all
+    pub(crate) caught_up: bool,
+    /// What must be read from the store before there is more
+    pub(crate) needs: Option<Span>,
 }
 
 /// The position of a reader that begins at `at`: until it was given an event, it keeps the one it came with, so that one
@@ -295,8 +317,4 @@ fn resumes_from(start: Start, at: Position) -> Position {
         Start::After(position) => position,
         _ => at,
     }
-}
-
-fn short(index: usize) -> u32 {
-    u32::try_from(index).expect("subscriptions and patterns are bounded")
 }

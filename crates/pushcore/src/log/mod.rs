@@ -13,12 +13,13 @@ use std::sync::Arc;
 use slab::Slab;
 
 use crate::config::{HubConfig, Retention};
+use crate::delivery::Batch;
 use crate::event::{Content, Event, Header, Place, Record};
 use crate::forms::FormCache;
 use crate::order::Order;
 use crate::pattern::Pattern;
 use crate::position::{Epoch, Position, Tag};
-use crate::random::Random;
+use crate::random::{NameKey, Random};
 use crate::readers::Readers;
 use crate::timestamp::Timestamp;
 use crate::topic::Topic;
@@ -37,7 +38,7 @@ pub(crate) struct Log {
     /// When it was published
     pub(crate) head_time: Timestamp,
     pub(crate) topics: Slab<TopicLog>,
-    by_name: HashMap<Topic, u32>,
+    by_name: HashMap<Topic, u32, NameKey>,
     /// The same in the order of their names, for pages and for finding those of a wildcard
     pub(crate) in_order: BTreeMap<Topic, u32>,
     /// Rules, the most specific first; the last one is for all other topics
@@ -59,8 +60,18 @@ pub(crate) struct Log {
     pub(crate) evicted: u64,
     pub(crate) forms: Arc<FormCache>,
     pub(crate) config: Arc<HubConfig>,
+    /// Whether a store has more than is here
+    pub(crate) reads_back: bool,
+    /// What `bytes` may grow to: the ceiling without the part of the encodings
+    max_bytes: usize,
     /// Room for a cursor's heads while it reads
     pub(crate) scratch: Vec<past::Head>,
+    /// Room for the events it is given
+    pub(crate) scratch_events: Vec<Arc<Event>>,
+    /// The last batch of one event that was given to one reader alone, kept for its memory as long as its event is retained
+    pub(crate) spare: Option<Arc<Batch>>,
+    /// Nothing is due for [`expire`](Log::expire) before that moment
+    due: Timestamp,
 }
 
 /// A process in which the log was written, from its restoration to the next
@@ -91,6 +102,8 @@ pub(crate) enum Feed {
 /// What an event costs beside its body: itself and its counts (96), its entries in its topic's index (8, up to twice that
 /// because the index grows by doubling) and in the order (8), and the allocator's header (8)
 pub(crate) const EVENT_OVERHEAD: usize = size_of::<Event>() + 16 + 16 + 8 + 8;
+// The lock of a test is larger, because it may be a scheduler's.
+#[cfg(not(test))]
 const _: () = assert!(EVENT_OVERHEAD <= 128);
 
 /// What an entry of a wildcard's index costs, with the room it grows by
@@ -132,7 +145,7 @@ impl Log {
             head_tag: Tag::NONE,
             head_time: now,
             topics: Slab::new(),
-            by_name: HashMap::new(),
+            by_name: HashMap::default(),
             in_order: BTreeMap::new(),
             rules,
             ends: VecDeque::new(),
@@ -146,8 +159,13 @@ impl Log {
             events: 0,
             evicted: 0,
             forms,
+            reads_back: false,
+            max_bytes: config.max_bytes - config.max_form_bytes,
             config,
             scratch: Vec::new(),
+            scratch_events: Vec::new(),
+            spare: None,
+            due: Timestamp(0),
         }
     }
 
@@ -247,7 +265,7 @@ impl Log {
         record: Record,
         (offset, tag): (u64, Tag),
         now: Timestamp,
-    ) -> Arc<Event> {
+    ) {
         self.head_time = self.head_time.max(now);
         self.head = offset;
         self.head_tag = tag;
@@ -259,19 +277,22 @@ impl Log {
             previous: state.last.map_or(0, |(offset, _)| offset),
             time: self.head_time,
         };
-        let event = Arc::new(content.into_event(state.header.clone(), &place, record));
+        let event = content.into_event(state.header.clone(), &place, record);
         let entry = Entry {
             offset,
             topic,
             seq: low_half(state.next_seq()),
         };
-        state.events.push_back(event.clone());
         self.bytes += EVENT_OVERHEAD + event.body_len();
         if record == Record::Event {
             state.bytes += event.body_len() as u64;
             state.last = Some((offset, tag));
             self.events += 1;
-            self.rules[state.rule as usize].order.push(offset, topic);
+            let rule = &mut self.rules[state.rule as usize];
+            rule.order.push(offset, topic);
+            if let Some(age) = rule.retention.max_age {
+                self.due = self.due.min(self.head_time.saturating_add(age));
+            }
             if let (Some(keys), Some(key)) = (&mut state.keys, event.key())
                 && keys.insert(Box::from(key), offset).is_none()
             {
@@ -280,12 +301,14 @@ impl Log {
         } else {
             state.ended = Some(record);
             self.ends.push_back((self.head_time, offset, topic));
+            let forgotten = self.head_time.saturating_add(self.config.end_ttl);
+            self.due = self.due.min(forgotten);
         }
+        state.events.push_back(Arc::new(event));
         for &wildcard in &state.wildcards {
             self.wildcards[wildcard as usize].entries.push_back(entry);
             self.bytes += WILDCARD_ENTRY;
         }
-        event
     }
 
     /// The readers of a feed.
@@ -296,6 +319,17 @@ impl Log {
                 .as_deref_mut()
                 .expect("a topic that is read has readers"),
             Feed::Wildcard(id) => &mut self.wildcards[id as usize].readers,
+        }
+    }
+
+    /// The same, to look at.
+    pub(crate) fn readers_of(&self, feed: Feed) -> &Readers {
+        match feed {
+            Feed::Topic(id) => self.topics[id as usize]
+                .readers
+                .as_deref()
+                .expect("a topic that is read has readers"),
+            Feed::Wildcard(id) => &self.wildcards[id as usize].readers,
         }
     }
 

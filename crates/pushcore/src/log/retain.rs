@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::delivery::Batch;
 use crate::event::{Event, Header, Record};
 use crate::log::forgotten::Forgotten;
 use crate::log::topic::{Lost, TopicLog};
@@ -25,19 +26,30 @@ impl Log {
             if count <= 1 || !(too_many || too_large) {
                 break;
             }
-            self.evict_oldest_of(topic);
+            // Something is left of it, so it is not forgotten.
+            self.evict_front(topic);
         }
         self.fit();
     }
 
     /// Keeps everything within the ceiling, of which the encodings have their own part.
+    #[inline]
     pub(crate) fn fit(&mut self) {
-        let max = self.config.max_bytes - self.config.max_form_bytes;
-        while self.bytes > max && self.evict_oldest() {}
+        if self.bytes > self.max_bytes {
+            while self.bytes > self.max_bytes && self.evict_oldest() {}
+        }
     }
 
     /// Lets go of what is too old at `now`: events, and ends that were remembered long enough.
+    #[inline]
     pub(crate) fn expire(&mut self, now: Timestamp) {
+        if now < self.due && self.ends.len() <= self.config.max_ended {
+            return;
+        }
+        self.expire_all(now);
+    }
+
+    fn expire_all(&mut self, now: Timestamp) {
         for rule in 0..self.rules.len() {
             let Some(max_age) = self.rules[rule].retention.max_age else {
                 continue;
@@ -56,6 +68,7 @@ impl Log {
             }
             self.forget_end(topic);
         }
+        self.due = self.next_expiry().unwrap_or(Timestamp(u64::MAX));
     }
 
     /// When [`Log::expire`] has something to do next.
@@ -134,6 +147,7 @@ impl Log {
             rule.order = Order::default();
         }
         self.ends.clear();
+        self.spare = None;
         self.forgotten = Forgotten::default();
         (self.epoch, self.head, self.head_tag) = (epoch, 0, Tag::NONE);
         (self.bytes, self.events) = (0, 0);
@@ -279,6 +293,10 @@ impl Log {
         }
         if let Some(readers) = &mut state.readers {
             readers.forget_before(lost.through);
+        }
+        let is_spare = |spare: &Arc<Batch>| spare.from().offset == lost.through;
+        if self.spare.as_ref().is_some_and(is_spare) {
+            self.spare = None;
         }
         self.bytes -= EVENT_OVERHEAD + event.body_len();
         self.events -= 1;

@@ -168,6 +168,7 @@ impl Log {
                 self.retain(topic);
             }
         }
+        self.due = Timestamp(0);
         self.expire(now);
     }
 }

@@ -14,7 +14,7 @@ use crate::delivery::{Budget, Delivery};
 use crate::event::NewEvent;
 use crate::hub::Hub;
 use crate::label::IdempotencyKey;
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, PatternSet};
 use crate::position::{Epoch, Position};
 use crate::publish::{PublishError, Receipt};
 use crate::store::{Sink, Store, StoreError, StoredEntry, StoredEvent};
@@ -29,6 +29,7 @@ use crate::topic::Topic;
 pub async fn run<S: Store>(make: impl Fn() -> Arc<S>) {
     positions_grow_and_are_read_back_in_order(make()).await;
     entries_know_the_one_before_them_in_their_topic(make()).await;
+    topics_can_be_read_by_their_patterns(make()).await;
     a_retry_is_the_same_event(make()).await;
     an_ended_topic_takes_nothing_more(make()).await;
     a_follower_is_told_of_everything_committed_since(make()).await;
@@ -89,20 +90,33 @@ async fn publish_many(store: &dyn Store, topics: &[&str]) -> Vec<Position> {
 }
 
 /// Everything behind `after`, page by page.
-async fn read_all(store: &dyn Store, mut after: u64) -> Vec<StoredEvent> {
+async fn read_all(store: &dyn Store, after: u64) -> Vec<StoredEvent> {
+    read_matching(store, after, &PatternSet::all()).await
+}
+
+async fn read_matching(
+    store: &dyn Store,
+    mut after: u64,
+    patterns: &PatternSet,
+) -> Vec<StoredEvent> {
     let mut entries: Vec<StoredEvent> = Vec::new();
     let budget = Budget {
         events: 3,
         ..Budget::default()
     };
     for _ in 0..PATIENCE * 10 {
-        let page = match store.read(after, budget).await {
+        let page = match store.read(after, patterns, budget).await {
             Ok(page) => page,
             Err(StoreError::Unavailable(_)) => continue,
             Err(error) => panic!("{error}"),
         };
+        let through = page.read_through;
+        assert!(page.is_last || through > after, "a page comes further");
+        let within =
+            |entry: &StoredEvent| entry.position.offset > after && entry.position.offset <= through;
+        assert!(page.entries.iter().all(within), "{page:?} after {after}");
         entries.extend(page.entries);
-        after = entries.last().map_or(after, |entry| entry.position.offset);
+        after = through;
         if page.is_last {
             return entries;
         }
@@ -144,6 +158,28 @@ async fn entries_know_the_one_before_them_in_their_topic(store: Arc<dyn Store>) 
         .collect();
     let offset = |index: usize| positions[index].offset;
     assert_eq!(previous, [0, 0, offset(0), offset(1), offset(2)]);
+}
+
+async fn topics_can_be_read_by_their_patterns(store: Arc<dyn Store>) {
+    let positions = publish_many(&*store, &["a", "b", "c/d", "b", "a", "c/d", "b", "b", "a"]).await;
+    for (patterns, expect) in [
+        (&["a"][..], &[0, 4, 8][..]),
+        (&["c/*", "a"], &[0, 2, 4, 5, 8]),
+        (&["x"], &[]),
+    ] {
+        let patterns: PatternSet = patterns
+            .iter()
+            .map(|text| Pattern::parse(text).expect("a pattern"))
+            .collect();
+        let read = read_matching(&*store, 0, &patterns).await;
+        let mine = read.iter().filter(|entry| patterns.matches(entry.topic()));
+        let offsets: Vec<Position> = mine.map(|entry| entry.position).collect();
+        let expect: Vec<Position> = expect
+            .iter()
+            .map(|&index: &usize| positions[index])
+            .collect();
+        assert_eq!(offsets, expect, "{patterns:?}");
+    }
 }
 
 async fn a_retry_is_the_same_event(store: Arc<dyn Store>) {

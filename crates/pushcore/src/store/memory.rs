@@ -1,7 +1,7 @@
 //! A store in memory, for programs that share one log between hubs, and for tests.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 
@@ -9,10 +9,12 @@ use crate::config::HubConfig;
 use crate::delivery::{Budget, EndReason};
 use crate::event::NewEvent;
 use crate::idempotency::{ScopedKey, Seen, Window, digest};
+use crate::pattern::PatternSet;
 use crate::position::{Epoch, Position, Tag};
 use crate::publish::{Durability, PublishError, Receipt, Receipts};
 use crate::random::Random;
 use crate::store::{Health, Sink, Store, StoreError, StoredEntry, StoredEvent, StoredPage};
+use crate::sync::Lock;
 use crate::timestamp::Timestamp;
 use crate::topic::Topic;
 
@@ -21,7 +23,7 @@ use crate::topic::Topic;
 /// It keeps the newest `max_entries` entries. Clones share one log. Ends are remembered as long as one of their topic's
 /// entries is kept.
 #[derive(Clone)]
-pub struct MemoryStore(Arc<Mutex<State>>);
+pub struct MemoryStore(Arc<Lock<State>>);
 
 struct State {
     random: Random,
@@ -50,7 +52,7 @@ impl MemoryStore {
     #[must_use]
     pub fn new(seed: u64, max_entries: usize) -> MemoryStore {
         let mut random = Random::new(seed);
-        MemoryStore(Arc::new(Mutex::new(State {
+        MemoryStore(Arc::new(Lock::new(State {
             epoch: Epoch(random.next()),
             key: random.next(),
             random,
@@ -67,7 +69,7 @@ impl MemoryStore {
 
     /// Loses what lies behind the offset `head`, as an unclean recovery may, and begins a new epoch.
     pub fn lose_tail(&self, head: u64) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         state.epoch = Epoch(state.random.next());
         state.key = state.random.next();
         state.window = Window::default();
@@ -85,10 +87,6 @@ impl MemoryStore {
             sink.handle_committed(state.entries.make_contiguous());
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[async_trait]
@@ -99,7 +97,7 @@ impl Store for MemoryStore {
         subject: Option<String>,
         now: Timestamp,
     ) -> Receipts {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let mut committed = Vec::new();
         let subject = subject.as_deref();
         let receipts = batch
@@ -112,27 +110,43 @@ impl Store for MemoryStore {
         receipts
     }
 
-    async fn read(&self, after: u64, budget: Budget) -> Result<StoredPage, StoreError> {
-        let state = self.lock();
+    async fn read(
+        &self,
+        after: u64,
+        patterns: &PatternSet,
+        budget: Budget,
+    ) -> Result<StoredPage, StoreError> {
+        let state = self.0.lock();
         let first = state
             .entries
             .partition_point(|entry| entry.position.offset <= after);
-        let entries: Vec<_> = state
-            .entries
-            .range(first..)
-            .take(budget.events.max(1))
-            .cloned()
-            .collect();
-        Ok(StoredPage {
+        let mut page = StoredPage {
             epoch: state.epoch,
-            is_last: first + entries.len() == state.entries.len(),
-            entries,
+            entries: Vec::new(),
+            read_through: after.max(state.head),
             lost_through: state.lost_through,
-        })
+            is_last: true,
+        };
+        let mut bytes = 0;
+        for entry in state.entries.range(first..) {
+            if !patterns.matches(entry.topic()) {
+                continue;
+            }
+            let size = entry.size();
+            let full = page.entries.len() >= budget.events || bytes + size > budget.bytes;
+            if let Some(last) = page.entries.last().filter(|_| full) {
+                page.read_through = last.position.offset;
+                page.is_last = false;
+                break;
+            }
+            bytes += size;
+            page.entries.push(entry.clone());
+        }
+        Ok(page)
     }
 
     async fn follow(&self, sink: Weak<dyn Sink>) -> Result<Position, StoreError> {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         state.sinks.push(sink);
         Ok(state.position(state.head))
     }

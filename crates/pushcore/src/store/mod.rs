@@ -1,6 +1,6 @@
 //! Where events are kept when memory is not enough.
 
-#[cfg(feature = "conformance")]
+#[cfg(any(feature = "conformance", test))]
 pub mod conformance;
 mod follow;
 mod memory;
@@ -11,6 +11,7 @@ use async_trait::async_trait;
 
 use crate::delivery::{Budget, EndReason};
 use crate::event::NewEvent;
+use crate::pattern::PatternSet;
 use crate::position::{Epoch, Position};
 use crate::publish::Receipts;
 use crate::timestamp::Timestamp;
@@ -22,8 +23,8 @@ pub use memory::MemoryStore;
 ///
 /// A store gives every entry its position, in one order for all topics; offsets grow but may leave holes. It decides
 /// what only it can know: which publish is a retry, and whether a topic has ended. A hub over it
-/// ([`Hub::open`](crate::Hub::open)) keeps the newest part in memory, and serves its readers from there; several
-/// hubs, in several processes, may follow one store.
+/// ([`Hub::open`](crate::Hub::open)) keeps the newest part in memory, serves its readers from there, and reads back for
+/// those who stand further behind; several hubs, in several processes, may follow one store.
 ///
 /// Only these methods wait. The way of an event to its readers is plain calls to a [`Sink`].
 #[async_trait]
@@ -40,11 +41,19 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> Receipts;
 
-    /// Reads what is committed behind the offset `after`, in the order of offsets; one entry at least, if there is one.
+    /// Reads what is committed to the topics of `patterns` behind the offset `after`, in the order of offsets.
+    ///
+    /// Everything that a sink was told of before can be read. A page comes further than `after` or is the last; one entry
+    /// is given however large it is. A store without an index of topics may give entries of others too.
     ///
     /// # Errors
-    /// When the store cannot read now.
-    async fn read(&self, after: u64, budget: Budget) -> Result<StoredPage, StoreError>;
+    /// When the store cannot read now, or what comes next is damaged.
+    async fn read(
+        &self,
+        after: u64,
+        patterns: &PatternSet,
+        budget: Budget,
+    ) -> Result<StoredPage, StoreError>;
 
     /// Tells `sink` of every entry committed from now on, in the order of offsets, until the sink is dropped; says where the
     /// log ends now. What lies before that is for [`read`](Store::read).
@@ -100,6 +109,15 @@ impl StoredEvent {
             StoredEntry::End(topic, _) => topic,
         }
     }
+
+    /// Bytes of its data and labels.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match &self.entry {
+            StoredEntry::Event(event) => event.size(),
+            StoredEntry::End(..) => 0,
+        }
+    }
 }
 
 /// A part of a store's log
@@ -109,6 +127,8 @@ pub struct StoredPage {
     pub epoch: Epoch,
     /// What is retained, in the order of offsets
     pub entries: Vec<StoredEvent>,
+    /// Everything at or below this offset that was asked for is in this page, or gone: what to read after next
+    pub read_through: u64,
     /// What retention has taken: entries at or below this offset may be gone
     pub lost_through: u64,
     /// Whether the log ends here

@@ -18,6 +18,10 @@ pub(crate) struct Timers(BinaryHeap<Reverse<(Timestamp, u32)>>);
 pub(crate) struct Scheduled(Option<Timestamp>);
 
 impl Timers {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self(BinaryHeap::with_capacity(capacity))
+    }
+
     /// Makes sure that the connection is looked at no later than `deadline`
     pub(crate) fn schedule(
         &mut self,

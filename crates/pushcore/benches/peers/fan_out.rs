@@ -1,0 +1,197 @@
+//! The scenarios that have a peer: each side's work, by turns.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use pushcore::*;
+use tokio::sync::broadcast;
+
+use crate::executor::Executor;
+use crate::work::{NOW, PAYLOAD, count, publish, reader, receiver, subscribe, topic};
+
+/// One side of a scenario, ready to do so many turns
+pub(crate) type Turns = Box<dyn FnMut(u64)>;
+
+/// What is done at every turn, by each side
+pub(crate) struct Scenario {
+    pub(crate) name: String,
+    /// Turns in a round
+    pub(crate) turns: u64,
+    /// Events of a turn
+    pub(crate) events: u64,
+    /// Deliveries of a turn
+    pub(crate) deliveries: u64,
+    make: [Box<dyn Fn() -> Turns>; 3],
+}
+
+/// Whose work
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Pushcore,
+    Broadcast,
+    /// A loop that clones an `Arc` for each delivery
+    Bare,
+}
+
+impl Who {
+    pub(crate) const ALL: [Who; 3] = [Who::Pushcore, Who::Broadcast, Who::Bare];
+}
+
+impl Scenario {
+    /// A side with everything set up.
+    pub(crate) fn side(&self, who: Who) -> Turns {
+        self.make[who as usize]()
+    }
+
+    /// All of them, in the order of the table.
+    pub(crate) fn all(quick: bool) -> Vec<Scenario> {
+        let mut all = Vec::new();
+        for subscribers in [1, 100, 1_000, 10_000] {
+            for burst in [1, 16] {
+                all.push(fan_out(subscribers, burst, quick));
+            }
+        }
+        all.push(topics(1_000));
+        all.push(alone());
+        all
+    }
+}
+
+fn message() -> Arc<Vec<u8>> {
+    black_box(Arc::new(black_box(PAYLOAD).to_vec()))
+}
+
+fn hub(retained: u64) -> Hub {
+    let mut config = HubConfig::default();
+    config.retention.push(RetentionRule {
+        pattern: Pattern::parse("**").expect("it is one"),
+        retention: Retention {
+            max_events: Some(retained),
+            ..Retention::default()
+        },
+    });
+    Hub::new(config, 1, NOW)
+}
+
+/// One topic that keeps as much as the channel; bursts of `burst` events, and then everybody's turn.
+fn fan_out(subscribers: u64, burst: u64, quick: bool) -> Scenario {
+    let events = (400_000 / subscribers).clamp(20, 20_000) / if quick { 4 } else { 1 };
+    Scenario {
+        name: format!("fan-out to {subscribers}, {burst} at a time"),
+        turns: events.max(16) / burst + 1,
+        events: burst,
+        deliveries: burst * subscribers,
+        make: [
+            Box::new(move || {
+                let (hub, name) = (hub(1024), topic(0));
+                let readers = (0..subscribers).map(|_| reader(subscribe(&hub, &name, Start::Now)));
+                let mut executor = Executor::new(readers);
+                Box::new(move |turns| {
+                    for _ in 0..turns {
+                        (0..burst).for_each(|_| publish(&hub, &name));
+                        executor.run();
+                    }
+                })
+            }),
+            Box::new(move || {
+                let sender = broadcast::channel(1024).0;
+                let mut executor =
+                    Executor::new((0..subscribers).map(|_| receiver(sender.subscribe())));
+                Box::new(move |turns| {
+                    for _ in 0..turns {
+                        for _ in 0..burst {
+                            let _ = black_box(sender.send(message()));
+                        }
+                        executor.run();
+                    }
+                })
+            }),
+            Box::new(move || {
+                Box::new(move |turns| {
+                    for _ in 0..turns * burst {
+                        let message = message();
+                        for _ in 0..subscribers {
+                            black_box(message.clone());
+                            count(1);
+                        }
+                    }
+                })
+            }),
+        ],
+    }
+}
+
+/// Many topics with one subscriber each, which keep as much as the channels; one event to each, and then everybody's
+/// turn.
+fn topics(topics: u64) -> Scenario {
+    const KEPT: u64 = 16;
+    Scenario {
+        name: format!("{topics} topics, one subscriber each"),
+        turns: 2 * KEPT,
+        events: topics,
+        deliveries: topics,
+        make: [
+            Box::new(move || {
+                let hub = hub(KEPT);
+                let names: Vec<Topic> = (0..topics as usize).map(topic).collect();
+                let readers = names
+                    .iter()
+                    .map(|name| reader(subscribe(&hub, name, Start::Now)));
+                let mut executor = Executor::new(readers);
+                Box::new(move |turns| {
+                    for _ in 0..turns {
+                        names.iter().for_each(|name| publish(&hub, name));
+                        executor.run();
+                    }
+                })
+            }),
+            Box::new(move || {
+                let channel = |_| broadcast::channel(KEPT as usize).0;
+                let senders: Vec<_> = (0..topics).map(channel).collect();
+                let receivers = senders.iter().map(|sender| receiver(sender.subscribe()));
+                let mut executor = Executor::new(receivers);
+                Box::new(move |turns| {
+                    for _ in 0..turns {
+                        for sender in &senders {
+                            let _ = black_box(sender.send(message()));
+                        }
+                        executor.run();
+                    }
+                })
+            }),
+            Box::new(move || {
+                Box::new(move |turns| {
+                    for _ in 0..turns * topics {
+                        black_box(message().clone());
+                        count(1);
+                    }
+                })
+            }),
+        ],
+    }
+}
+
+/// Publishing that nobody reads. A channel without receivers keeps nothing; the log keeps what it is bidden to.
+fn alone() -> Scenario {
+    Scenario {
+        name: "publish without subscribers".to_owned(),
+        turns: 20_000,
+        events: 1,
+        deliveries: 0,
+        make: [
+            Box::new(|| {
+                let (hub, name) = (hub(1024), topic(0));
+                Box::new(move |turns| (0..turns).for_each(|_| publish(&hub, &name)))
+            }),
+            Box::new(|| {
+                let sender = broadcast::channel(1024).0;
+                Box::new(move |turns| {
+                    for _ in 0..turns {
+                        let _ = black_box(sender.send(message()));
+                    }
+                })
+            }),
+            Box::new(|| Box::new(|turns| (0..turns).for_each(|_| drop(message())))),
+        ],
+    }
+}

@@ -1,0 +1,161 @@
+//! Who waits to be woken, and for what.
+
+use std::task::Waker;
+
+use slab::Slab;
+
+use crate::core::{Core, Wakers, short};
+use crate::cursor::Cursor;
+use crate::log::Feed;
+use crate::planted::{self, Bug};
+use crate::readers::Waiting;
+use crate::reading::Readings;
+use crate::topic::Topic;
+
+impl Core {
+    /// Puts a cursor among those that wait for its feeds, with the waker that is to be called.
+    pub(crate) fn arm(&mut self, id: u32, waker: &Waker, was_given: bool) {
+        let is_lost = was_given && planted::has(Bug::LostWakeup);
+        match &mut self.cursors[id as usize].readings {
+            Readings::One(_) if is_lost => {}
+            Readings::One(reading) => {
+                let waiting = &mut self.log.readers(reading.feed).waiting;
+                match waiting.get_mut(reading.place as usize) {
+                    Some(own) if own.is(id, 0) => own.arm(waker),
+                    _ => {
+                        reading.place = short(waiting.len());
+                        waiting.push(Waiting::new(id, 0, Some(waker.clone())));
+                    }
+                }
+            }
+            Readings::Many(many) => {
+                many.arm(waker);
+                if is_lost {
+                    return;
+                }
+                let readings = &mut self.cursors[id as usize].readings;
+                for (index, reading) in readings.iter_mut().enumerate() {
+                    let index = short(index);
+                    let waiting = &mut self.log.readers(reading.feed).waiting;
+                    let own = waiting.get(reading.place as usize);
+                    if own.is_none_or(|own| !own.is(id, index)) {
+                        reading.place = short(waiting.len());
+                        waiting.push(Waiting::new(id, index, None));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the waker of one cursor, if it is to be called; it stays where it waits.
+    pub(super) fn disarm(&mut self, id: u32) -> Option<Waker> {
+        match &mut self.cursors[id as usize].readings {
+            Readings::One(reading) => {
+                let waiting = &mut self.log.readers(reading.feed).waiting;
+                let own = waiting.get_mut(reading.place as usize)?;
+                own.is(id, 0).then(|| own.waker.take()).flatten()
+            }
+            Readings::Many(many) => many.disarm(),
+        }
+    }
+
+    /// Is its waker to be called?
+    pub(crate) fn is_armed(&self, id: u32) -> bool {
+        match &self.cursors[id as usize].readings {
+            Readings::One(reading) => {
+                let waiting = &self.log.readers_of(reading.feed).waiting;
+                let own = waiting.get(reading.place as usize);
+                own.is_some_and(|own| own.is(id, 0) && own.waker.is_some())
+            }
+            Readings::Many(many) => many.armed,
+        }
+    }
+
+    /// Wakes one cursor, if it waits.
+    pub(crate) fn wake(&mut self, id: u32, wakers: &mut Wakers) {
+        wakers.extend(self.disarm(id));
+    }
+
+    /// Wakes those that wait for a topic, by its name or by a wildcard.
+    pub(super) fn wake_readers(&mut self, topic: u32, wakers: &mut Wakers) {
+        self.log.refresh_wildcards(topic);
+        let state = &mut self.log.topics[topic as usize];
+        if let Some(readers) = &mut state.readers {
+            wake_all(&mut readers.waiting, &mut self.cursors, wakers);
+        }
+        for &id in &state.wildcards {
+            let readers = &mut self.log.wildcards[id as usize].readers;
+            wake_all(&mut readers.waiting, &mut self.cursors, wakers);
+        }
+    }
+
+    /// Wakes those of a topic's readers that hear of presence; they stay where they wait for events.
+    pub(super) fn wake_watchers(&mut self, topic: &Topic, wakers: &mut Wakers) {
+        let mut feeds: Vec<Feed> = self
+            .log
+            .wildcards_of(topic)
+            .into_iter()
+            .map(Feed::Wildcard)
+            .collect();
+        if let Some(id) = self.log.topic(topic)
+            && self.log.topics[id as usize].readers.is_some()
+        {
+            feeds.push(Feed::Topic(id));
+        }
+        for feed in feeds {
+            for one in &mut self.log.readers(feed).waiting {
+                let cursor = &mut self.cursors[one.cursor as usize];
+                if cursor.heard().is_some() {
+                    wakers.extend(one.disarm(cursor));
+                }
+            }
+        }
+    }
+
+    pub(super) fn drop_readings(&mut self, id: u32) {
+        while !self.cursors[id as usize].readings.is_empty() {
+            self.drop_reading(id, self.cursors[id as usize].readings.len() - 1);
+        }
+    }
+
+    /// Takes a reading from a cursor; a waker that is to be called stays with the cursor.
+    pub(super) fn drop_reading(&mut self, id: u32, index: usize) {
+        let readings = &mut self.cursors[id as usize].readings;
+        let gone = readings.swap_remove(index);
+        let (index, last) = (short(index), short(readings.len()));
+        let waiting = &mut self.log.readers(gone.feed).waiting;
+        let place = gone.place as usize;
+        if waiting.get(place).is_some_and(|own| own.is(id, index)) {
+            let own = waiting.swap_remove(place);
+            if let (Some(waker), Readings::Many(many)) = (own.waker, readings) {
+                many.arm(&waker);
+            }
+            if let Some(moved) = waiting.get(place) {
+                let of_moved = &mut self.cursors[moved.cursor as usize].readings;
+                of_moved[moved.reading as usize].place = gone.place;
+            }
+        }
+        let readings = &self.cursors[id as usize].readings;
+        if let Some(moved) = readings.get(index as usize) {
+            let waiting = &mut self.log.readers(moved.feed).waiting;
+            let own = waiting.get_mut(moved.place as usize);
+            if let Some(own) = own.filter(|own| own.is(id, last)) {
+                own.reading = index;
+            }
+        }
+        self.log.leave(gone.feed);
+    }
+}
+
+fn wake_all(waiting: &mut Vec<Waiting>, cursors: &mut Slab<Cursor>, wakers: &mut Wakers) {
+    for one in waiting.drain(..) {
+        match one.waker {
+            Some(waker) => wakers.push(waker),
+            None => {
+                if let Readings::Many(many) = &mut cursors[one.cursor as usize].readings {
+                    wakers.extend(many.disarm());
+                }
+            }
+        }
+    }
+}
