@@ -27,6 +27,7 @@ mod publishing;
 mod quickstart;
 mod randomised;
 mod replay;
+mod standard;
 mod stopped_reader;
 mod support;
 mod web_socket;

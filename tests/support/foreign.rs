@@ -80,7 +80,7 @@ impl Foreign {
 /// A server and a page that may use it, which stands on another site.
 pub(crate) struct Site {
     pub(crate) server: Server,
-    page: Page,
+    pub(crate) page: Page,
 }
 
 impl Site {
@@ -92,7 +92,7 @@ impl Site {
     pub(crate) fn with(settings: &[&str]) -> Self {
         let page = Page::serve();
         let allowed = format!("allowed_origins={}", page.origin());
-        let settings = [settings, &[&allowed, "stream.retry=200ms"]].concat();
+        let settings = [&[&allowed[..], "stream.retry=200ms"], settings].concat();
         let server = Server::with(&settings);
         Self { server, page }
     }

@@ -16,6 +16,7 @@ use crate::connections::Connections;
 use crate::leaving::Leaving;
 use crate::metrics::Metrics;
 use crate::rates::PublishRates;
+use crate::shard::MAX_RESERVED;
 use crate::snapshot;
 use crate::tls::{Tls, TlsError};
 
@@ -208,6 +209,7 @@ fn hub_config(config: &Config) -> HubConfig {
     // A quarter of the log for encodings: the newest events in the two or three forms that are read.
     hub.max_form_bytes = log.ceiling_bytes / 4;
     hub.max_event_bytes = config.http.max_body_bytes + MAX_LABEL_BYTES;
+    hub.reserved_subscriptions = config.connections.max.min(MAX_RESERVED);
     hub.max_patterns = config.connections.max_patterns;
     hub.end_ttl = log.end_retention;
     hub.idempotency_ttl = log.idempotency_window;
