@@ -11,6 +11,7 @@
 
 mod access;
 mod bad_input;
+mod doors;
 mod drain;
 mod encrypted;
 mod ending;

@@ -1,11 +1,15 @@
 //! What people see in a browser, and the browser client.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::support::browser::Page;
+use crate::support::devtools::DevTools;
 use crate::support::driver::Driver;
+use crate::support::event_stream::EventStream;
 use crate::support::http::Request;
-use crate::support::server::Server;
+use crate::support::server::{Server, token};
 
 /// A server, and a page of another site that follows it with push.js.
 struct Site {
@@ -173,4 +177,179 @@ fn the_browser_client_is_a_script() {
         Some("text/javascript; charset=utf-8")
     );
     assert!(reply.text().contains("class Push "));
+}
+
+const SECRET: &str = "auth.secret=a-secret-of-more-than-32-bytes-for-tests";
+
+/// A token of `ann` that may do everything for so long.
+fn lasting(lifetime: &str) -> String {
+    let grants = ["--subject", "ann", "--subscribe", "**", "--publish", "**"];
+    token(SECRET, &[&grants[..], &["--lifetime", lifetime]].concat())
+}
+
+/// The first token runs out within seconds; the follower shows the next in time, and stays where it is.
+#[track_caller]
+fn push_js_renews_its_token(transport: &str) {
+    let page = Page::serve();
+    let allowed = format!("allowed_origins={}", page.origin());
+    let server = Server::with(&[&allowed, SECRET, "auth.leeway=0s", "stream.retry=200ms"]);
+    let (short, long) = (lasting("4s"), lasting("1h"));
+    let url = server.url("");
+    let asked = [
+        ("with", "push-js"),
+        ("url", &url),
+        ("transport", transport),
+        ("topic", "news"),
+        ("token", &short),
+        ("token", &long),
+    ];
+    let Some(mut driver) = page.open(&asked) else {
+        return;
+    };
+    next_named(&mut driver, "open");
+    next_named(&mut driver, "expiring");
+    // Somebody who does not renew says when the time is over.
+    let bearer = format!("Bearer {short}");
+    let request = Request::get("/topics/news").header("Authorization", &bearer);
+    let mut stale = EventStream::open(server.address(), &request);
+    while stale.next_block().is_some() {}
+    let bearer = format!("Bearer {long}");
+    let publish = Request::post("/topics/news", b"still here").header("Authorization", &bearer);
+    assert!(publish.send(server.address()).is_success());
+    loop {
+        let told = driver.next();
+        // It was not cut off: it neither waited nor opened anew.
+        assert!(
+            told["event"] != "waiting" && told["event"] != "open",
+            "{told}"
+        );
+        if told["event"] == "message" {
+            assert_eq!(told["data"], "still here");
+            return;
+        }
+    }
+}
+
+#[test]
+fn push_js_renews_its_token_over_a_web_socket() {
+    push_js_renews_its_token("websocket");
+}
+
+#[test]
+fn push_js_renews_its_token_over_an_event_stream() {
+    push_js_renews_its_token("stream");
+}
+
+#[test]
+fn push_js_reads_with_a_ticket_through_every_door() {
+    let page = Page::serve();
+    let allowed = format!("allowed_origins={}", page.origin());
+    let server = Server::with(&[&allowed, SECRET]);
+    let bearer = format!("Bearer {}", lasting("1h"));
+    let wish = br#"{"match":["news"],"lifetime":"10m"}"#;
+    let issued = Request::post("/tickets", wish).header("Authorization", &bearer);
+    let issued = issued.send(server.address()).json();
+    let url = server.url("");
+    for transport in ["websocket", "stream", "poll"] {
+        let asked = [
+            ("with", "push-js"),
+            ("url", &url),
+            ("transport", transport),
+            ("topic", "news"),
+            ("ticket", issued["ticket"].as_str().unwrap()),
+        ];
+        let Some(mut driver) = page.open(&asked) else {
+            return;
+        };
+        next_named(&mut driver, "open");
+        let publish = Request::post("/topics/news", transport.as_bytes());
+        let publish = publish
+            .header("Authorization", &bearer)
+            .send(server.address());
+        assert!(publish.is_success(), "{publish:?}");
+        expect_message(&mut driver, "news", None, transport);
+    }
+}
+
+/// The page in the sizes and colours it may be looked at in: nothing sticks out, and nothing has failed.
+///
+/// With `PUSHSERVER_PICTURES` a folder, pictures of it are left there.
+#[track_caller]
+fn fits_everywhere(page: &mut DevTools, name: &str) {
+    let mut grounds = BTreeMap::new();
+    for (width, scheme) in [
+        (1280, "light"),
+        (1280, "dark"),
+        (390, "light"),
+        (390, "dark"),
+    ] {
+        page.shows(width, scheme);
+        let wide = page.evaluate("document.documentElement.scrollWidth");
+        assert!(
+            wide.as_u64().unwrap() <= u64::from(width),
+            "{name}: {wide} of {width}"
+        );
+        grounds.insert(
+            scheme,
+            page.evaluate("getComputedStyle(document.body).backgroundColor"),
+        );
+        if let Ok(folder) = std::env::var("PUSHSERVER_PICTURES") {
+            let file = format!("{folder}/{name}-{width}-{scheme}.png.base64");
+            std::fs::write(file, page.picture()).unwrap();
+        }
+    }
+    assert_ne!(grounds["light"], grounds["dark"], "{name}");
+    assert!(page.exceptions.is_empty(), "{:?}", page.exceptions);
+}
+
+#[test]
+fn the_page_of_a_topic_shows_what_comes_and_publishes() {
+    let server = Server::start();
+    server.publish("news/today", "before it was opened");
+    let Some(mut page) = DevTools::open(&server.url("/topics/news/today")) else {
+        return;
+    };
+    page.wait("document.getElementById('state').textContent.includes('following')");
+    server.publish("news/today", "a first event");
+    page.wait("document.getElementById('events').innerText.includes('a first event')");
+    let mut stream = EventStream::follow(&server, "/topics/news/today");
+    page.evaluate(
+        "(() => { const form = document.querySelector('form'); form.elements.data.value = 'from the page'; form.requestSubmit(); })()",
+    );
+    assert_eq!(stream.next_data(1), ["from the page"]);
+    page.wait("document.getElementById('events').innerText.includes('from the page')");
+    server.publish(
+        "news/today",
+        &"a very long word ".replace(' ', "").repeat(60),
+    );
+    server.publish_as(
+        "news/today",
+        "?type=price",
+        "<script>document.title = 'broken'</script>",
+    );
+    page.wait("document.getElementById('events').innerText.includes('<script>')");
+    assert_ne!(page.evaluate("document.title"), "broken");
+    fits_everywhere(&mut page, "topic");
+}
+
+#[test]
+fn the_console_shows_topics_and_connections_and_publishes() {
+    let server = Server::start();
+    for topic in ["orders/eu", "orders/us", "chat/lobby"] {
+        server.publish(topic, &format!("something about {topic}"));
+    }
+    let mut stream = EventStream::follow(&server, "/topics/orders/*");
+    let Some(mut page) = DevTools::open(&server.url("/console")) else {
+        return;
+    };
+    page.wait("document.getElementById('topics').innerText.includes('orders/eu')");
+    page.wait("document.getElementById('connections').innerText.includes('orders/*')");
+    server.publish("chat/lobby", "hello console");
+    page.wait("document.getElementById('tail').innerText.includes('hello console')");
+    page.evaluate(
+        "(() => { const form = document.querySelector('#publish form'); form.elements.topic.value = 'orders/eu'; \
+         form.elements.data.value = 'from the console'; form.requestSubmit(); })()",
+    );
+    assert!(stream.next_data(1)[0].contains("from the console"));
+    fits_everywhere(&mut page, "console");
 }

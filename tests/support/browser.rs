@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -55,37 +56,44 @@ impl Page {
             .map(|(name, value)| format!("{name}={}", encoded(value)))
             .collect();
         let profile = Profile::new(self.address.port(), number);
-        let process = Command::new(chromium)
-            .args([
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-quic",
-                "--disable-dev-shm-usage",
-                "--no-first-run",
-                "--no-proxy-server",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-                // Headless has no window to outlive it; the protocol's pipe keeps it open.
-                "--remote-debugging-port=0",
-            ])
-            .arg(format!("--user-data-dir={}", profile.0.display()))
-            .arg(format!("{}/{number}?{}", self.origin(), query.join("&")))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Some(Driver::other(told, (Killed(process), profile)))
+        let url = format!("{}/{number}?{}", self.origin(), query.join("&"));
+        let process = launch(&chromium, &profile, &url);
+        Some(Driver::other(told, (process, profile)))
     }
 }
 
+/// Starts the browser, headless, on a page.
+pub(crate) fn launch(chromium: &Path, profile: &Profile, url: &str) -> Killed {
+    let process = Command::new(chromium)
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--no-proxy-server",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            // Headless has no window to outlive it; the protocol's pipe keeps it open.
+            "--remote-debugging-port=0",
+        ])
+        .arg(format!("--user-data-dir={}", profile.0.display()))
+        .arg(url)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    Killed(process)
+}
+
 /// A browser's folder, removed with the browser.
-struct Profile(std::path::PathBuf);
+pub(crate) struct Profile(pub(crate) PathBuf);
 
 impl Profile {
-    fn new(port: u16, number: usize) -> Self {
+    pub(crate) fn new(port: u16, number: usize) -> Self {
         let name = format!("pushserver-browser-{}-{port}-{number}", std::process::id());
         Self(std::env::temp_dir().join(name))
     }

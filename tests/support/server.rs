@@ -177,6 +177,16 @@ impl Server {
         kib * 1024
     }
 
+    /// Processor time it has taken, in the kernel and out of it, to a hundredth of a second.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
+        // The command's name stands in brackets and may hold anything; the times are the 12th and 13th field behind it.
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: u64 = ticks.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
     /// What it has written so far.
     pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()

@@ -9,6 +9,7 @@ use clap::Parser;
 mod attack;
 mod bench;
 mod conformance;
+mod doors;
 mod drain;
 mod fuzz;
 mod simulate;
@@ -30,6 +31,8 @@ enum Command {
     Bench(bench::Args),
     /// Run other people's tests of a protocol we speak
     Conformance(conformance::Args),
+    /// Measure what each door costs beside the same door in clear text
+    Doors(doors::Args),
     /// Restart the server under thousands of clients, and see that none of them loses anything
     Drain(drain::Args),
     /// Run a fuzz target of one of the crates under libFuzzer
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Attack(args) => attack::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Conformance(args) => conformance::run(&args),
+        Command::Doors(args) => doors::run(&args),
         Command::Drain(args) => drain::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Stall(args) => stall::run(&args),

@@ -25,7 +25,8 @@ use pushcore::store::{
 };
 use pushcore::{
     Budget, ContentType, Data, DataRef, Durability, EndReason, Epoch, EventType, IdempotencyKey,
-    Key, NewEvent, Position, PublishError, Receipt, Receipts, Timestamp, Topic,
+    Key, NewEvent, Pattern, PatternSet, Position, PublishError, Receipt, Receipts, Timestamp,
+    Topic,
 };
 use pushserver::Server;
 use pushserver::cli::{self, Command};
@@ -132,12 +133,21 @@ impl Store for RemoteStore {
         }
     }
 
-    async fn read(&self, after: u64, budget: Budget) -> Result<StoredPage, StoreError> {
-        let question = json!({ "read": { "after": after, "events": budget.events } });
+    async fn read(
+        &self,
+        after: u64,
+        patterns: &PatternSet,
+        budget: Budget,
+    ) -> Result<StoredPage, StoreError> {
+        let patterns: Vec<_> = patterns.iter().map(Pattern::as_str).collect();
+        let question = json!({ "read": {
+            "after": after, "match": patterns, "events": budget.events, "bytes": budget.bytes,
+        }});
         let page = self.ask(&question).await?;
         Ok(StoredPage {
             epoch: Epoch(number(&page["epoch"])),
             entries: list(&page["entries"], entry_from_json),
+            read_through: number(&page["read_through"]),
             lost_through: number(&page["lost_through"]),
             is_last: page["is_last"] == true,
         })
@@ -219,11 +229,15 @@ async fn answer_all(store: &MemoryStore, stream: tokio::net::TcpStream) -> Resul
         } else if let Some(read) = question.get("read") {
             let budget = Budget {
                 events: number(&read["events"]) as usize,
-                ..Budget::default()
+                bytes: number(&read["bytes"]) as usize,
             };
-            let page = store.read(number(&read["after"]), budget).await?;
+            let pattern = |text: &Value| Pattern::parse(text.as_str()?).ok();
+            let patterns = list(&read["match"], pattern).into_iter().collect();
+            let page = store
+                .read(number(&read["after"]), &patterns, budget)
+                .await?;
             json!({
-                "epoch": page.epoch.0, "lost_through": page.lost_through, "is_last": page.is_last,
+                "epoch": page.epoch.0, "read_through": page.read_through, "lost_through": page.lost_through, "is_last": page.is_last,
                 "entries": page.entries.iter().map(entry_to_json).collect::<Vec<_>>(),
             })
         } else {

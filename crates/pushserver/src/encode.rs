@@ -263,3 +263,40 @@ fn chunk_start(length: usize) -> Vec<u8> {
     chunk.extend_from_slice(size.as_bytes());
     chunk
 }
+
+#[cfg(test)]
+mod tests {
+    use pushcore::{Budget, Delivery, NewEvent, Pattern, Start, SubscribeOptions, Topic};
+
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn what_is_compressed_is_compressed_once_for_all_who_read_it() {
+        let app = App::new(Config::default(), None).unwrap();
+        let topic = Topic::parse("a").unwrap();
+        let mut readers = [(); 2].map(|()| {
+            let options = SubscribeOptions {
+                patterns: vec![Pattern::exact(topic.clone())],
+                start: Start::Now,
+                ..SubscribeOptions::default()
+            };
+            app.hub.subscribe(options, app.clock.now()).unwrap()
+        });
+        let data = "many times the same ".repeat(100);
+        let event = NewEvent::new(topic, data.as_str());
+        let published = app.hub.publish(vec![event], None, app.clock.now());
+        assert!(published.try_ready().is_ok());
+        let batches = readers.each_mut().map(|reader| {
+            match reader.try_next(app.clock.now(), Budget::default()) {
+                Some(Delivery::Batch(batch)) => batch,
+                other => panic!("{other:?} instead of the event"),
+            }
+        });
+        for form in [Form::WsPlainDeflated, Form::WsPushDeflated] {
+            let [one, other] = batches.each_ref().map(|of_one| batch(&app, of_one, form));
+            assert!(one.len() < data.len() / 4, "{} bytes", one.len());
+            assert_eq!(one.as_ptr(), other.as_ptr(), "the same bytes");
+        }
+    }
+}
