@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio_rustls::rustls::crypto::ring;
@@ -116,6 +117,64 @@ fn a_reader_that_rests_gets_everything_when_it_goes_on() {
     assert!(all.len() > 7_000_000, "{}", all.len());
     site.publish("the end");
     read_until(&mut stream, "data: the end\n", 1);
+}
+
+/// What the system may take to move bytes from one socket of this machine to another
+const MOMENTS: Duration = Duration::from_millis(500);
+
+/// Bytes of one direction that the system holds between two ports of loopback: not yet sent, and not yet read.
+fn held_between(from: u16, to: u16) -> u64 {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let number = |hex: &str| u64::from_str_radix(hex, 16).unwrap();
+    let rows = table.lines().skip(1).map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let port = |field: &str| number(field.split_once(':').unwrap().1);
+        let (unsent, unread) = fields[4].split_once(':').unwrap();
+        let ports = (port(fields[1]), port(fields[2]));
+        (ports, number(unsent), number(unread))
+    });
+    let (from, to) = (u64::from(from), u64::from(to));
+    rows.map(|(ports, unsent, unread)| match ports {
+        ports if ports == (from, to) => unsent,
+        ports if ports == (to, from) => unread,
+        _ => 0,
+    })
+    .sum()
+}
+
+#[test]
+fn what_tls_holds_back_is_pushed_out_when_there_is_room() {
+    let site = Site::start();
+    let mut stream = site.ask("GET /topics/a HTTP/1.1");
+    read_until(&mut stream, "push.state", 1);
+    let client = stream.sock.local_addr().unwrap().port();
+    let server = site.server.address().port();
+    // Until the sockets are full, and one event more: TLS has taken it, and there is nothing behind it that would push.
+    let event = "x".repeat(8_000);
+    site.publish(&event);
+    let within_moments = |holds: &dyn Fn() -> bool| {
+        let start = Instant::now();
+        while !holds() {
+            if start.elapsed() > MOMENTS {
+                return false;
+            }
+        }
+        true
+    };
+    // What one event is on the wire; those that follow are no smaller.
+    within_moments(&|| false);
+    let on_the_wire = held_between(server, client);
+    assert!(on_the_wire > 8_000, "{on_the_wire}");
+    let mut published = 1;
+    let arrives = |published: usize| {
+        let all = published as u64 * on_the_wire;
+        within_moments(&|| held_between(server, client) >= all)
+    };
+    while arrives(published) {
+        site.publish(&event);
+        published += 1;
+    }
+    read_until(&mut stream, "x\n\n", published);
 }
 
 #[test]

@@ -11,9 +11,11 @@
 
 mod access;
 mod bad_input;
+mod drain;
 mod encrypted;
 mod ending;
 mod event_stream;
+mod http2;
 mod leaving;
 mod operating;
 mod pages;
@@ -24,6 +26,7 @@ mod publishing;
 mod quickstart;
 mod randomised;
 mod replay;
+mod standard;
 mod stopped_reader;
 mod support;
 mod web_socket;

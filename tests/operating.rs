@@ -1,14 +1,13 @@
 //! What operators do and look at: metrics, lists, restarts, signals, limits.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::PATIENCE;
 use crate::support::event_stream::EventStream;
 use crate::support::http::{Reply, Request};
-use crate::support::server::Server;
+use crate::support::server::{self, Server, address_in};
 use crate::support::web_socket::{WebSocket, handshake};
 
 const SECRET: &str = "auth.secret=a-secret-of-more-than-32-bytes-for-tests";
@@ -34,24 +33,28 @@ fn admin(server: &Server, path: &str) -> Value {
 
 /// A token made as the guide says.
 fn token(subject: &str) -> String {
-    let made = Command::new(env!("CARGO_BIN_EXE_pushserver"))
-        .args(["token", "--set", SECRET, "--subject", subject])
-        .args(["--subscribe", "**", "--publish", "**", "--lifetime", "1h"])
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{made:?}");
-    format!("Bearer {}", String::from_utf8(made.stdout).unwrap().trim())
+    token_by(SECRET, subject)
 }
 
-/// Waits until the server has written this to its log.
+fn token_by(secret: &str, subject: &str) -> String {
+    let grants = ["--subject", subject, "--subscribe", "**", "--publish", "**"];
+    format!("Bearer {}", server::token(secret, &grants))
+}
+
+/// Waits until the server has written this to its log, so many times.
 #[track_caller]
-fn wait_for(server: &Server, words: &str) {
+fn wait_for_times(server: &Server, words: &str, times: usize) {
     let start = Instant::now();
-    while !server.said().contains(words) {
+    while server.said().matches(words).count() < times {
         let said = server.said();
         assert!(start.elapsed() < PATIENCE, "no {words:?} in\n{said}");
         std::thread::yield_now();
     }
+}
+
+#[track_caller]
+fn wait_for(server: &Server, words: &str) {
+    wait_for_times(server, words, 1);
 }
 
 #[test]
@@ -214,6 +217,176 @@ fn reading_the_configuration_again_drops_nobody() {
     wait_for(&server, "was read again");
     server.publish("a", "1");
     assert_eq!(stream.next_data(1), ["1"]);
+    assert_eq!(socket.next_data(1), ["1"]);
+}
+
+/// A server's configuration in a file, for SIGHUP.
+struct Configuration {
+    folder: tempfile::TempDir,
+    server: Server,
+    reloads: usize,
+}
+
+impl Configuration {
+    fn start(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("push.toml");
+        std::fs::write(&file, text).unwrap();
+        let server = Server::configured(&file);
+        Self {
+            folder,
+            server,
+            reloads: 0,
+        }
+    }
+
+    #[track_caller]
+    fn becomes(&mut self, text: &str) {
+        std::fs::write(self.folder.path().join("push.toml"), text).unwrap();
+        self.server.signal("HUP");
+        self.reloads += 1;
+        wait_for_times(&self.server, "was read again", self.reloads);
+    }
+}
+
+#[test]
+fn keys_and_permissions_that_change_drop_nobody_and_hold_for_whoever_comes_next() {
+    let secrets =
+        ["one", "two"].map(|name| format!("a-secret-called-{name}-of-more-than-32-bytes"));
+    let tokens = secrets
+        .each_ref()
+        .map(|secret| token_by(&format!("auth.secret={secret}"), "ann"));
+    let with = |secret: &str, everybody: &str| {
+        format!("[auth]\nsecret = \"{secret}\"\nanonymous_subscribe = [\"{everybody}\"]\n")
+    };
+    let mut configuration = Configuration::start(&with(&secrets[0], "**"));
+    let address = configuration.server.address();
+    let follow = |token: &str| {
+        let request = Request::get("/topics/a?errors=http");
+        request
+            .header("Authorization", token)
+            .open(address)
+            .status()
+    };
+    let request = Request::get("/topics/a").header("Authorization", &tokens[0]);
+    let mut known = EventStream::open(address, &request);
+    let mut stranger = EventStream::follow(&configuration.server, "/topics/a");
+    let mut socket = WebSocket::push(&configuration.server, "/topics/a");
+    assert_eq!(follow(&tokens[1]), 401);
+
+    configuration.becomes(&with(&secrets[1], "public/**"));
+    assert_eq!(follow(&tokens[0]), 401, "its key is gone");
+    assert_eq!(follow(&tokens[1]), 200);
+    let nobody = |topic| Request::page(topic).send(address).status();
+    assert_eq!(nobody("/topics/a"), 401, "everybody may read less now");
+    assert_eq!(nobody("/topics/public/a"), 200);
+    let publish = Request::post("/topics/a", b"still here").header("Authorization", &tokens[1]);
+    assert_eq!(publish.send(address).status(), 200);
+    assert_eq!(known.next_data(1), ["still here"]);
+    assert_eq!(stranger.next_data(1), ["still here"]);
+    assert_eq!(socket.next_data(1), ["still here"]);
+
+    let bad = configuration.folder.path().join("push.toml");
+    std::fs::write(bad, "[auth]\nsecrte = 1\n").unwrap();
+    configuration.server.signal("HUP");
+    wait_for(&configuration.server, "everything stays as it was");
+    assert_eq!(follow(&tokens[1]), 200);
+}
+
+#[test]
+fn once_there_is_a_key_publishing_has_its_limits() {
+    let limit = "[rates]\nsubject_publishes_per_second = 1\n";
+    let keys = "[auth]\nsecret = \"a-secret-of-more-than-32-bytes-for-tests\"\nanonymous_publish = [\"**\"]\n";
+    let mut configuration = Configuration::start(limit);
+    let address = configuration.server.address();
+    let publish = || Request::post("/topics/a", b"x").send(address).status();
+    assert!((0..20).all(|_| publish() == 200), "nobody is held back");
+    configuration.becomes(&format!("{limit}{keys}"));
+    let statuses: Vec<_> = (0..20).map(|_| publish()).collect();
+    assert!(statuses.contains(&429), "{statuses:?}");
+    configuration.becomes(limit);
+    assert!(
+        (0..20).all(|_| publish() == 200),
+        "nobody is held back again"
+    );
+}
+
+#[test]
+fn how_far_leaving_has_come_is_seen_where_the_watchers_are() {
+    let mut server = Server::with(&[
+        "metrics.listen=127.0.0.1:0",
+        "drain.mode=rolling",
+        "drain.window=4s",
+    ]);
+    wait_for(&server, "listening for those who watch");
+    let said = server.said();
+    let line = said.lines().find(|line| line.contains("those who watch"));
+    let watch = address_in(line.unwrap()).unwrap();
+    let ask = |path: &'static str| Request::get(path).send(watch);
+    assert_eq!(ask("/topics/a").status(), 404, "it is for nothing else");
+    assert_eq!(
+        (ask("/health").status(), ask("/ready").status()),
+        (200, 200)
+    );
+    let streams: Vec<_> = (0..20)
+        .map(|_| EventStream::follow(&server, "/topics/a"))
+        .collect();
+    let reader = std::thread::spawn(move || {
+        for mut stream in streams {
+            while stream.next_block().is_some() {}
+        }
+    });
+    server.signal("TERM");
+    // Seen on the way: some are gone, some are still there.
+    let start = Instant::now();
+    loop {
+        let text = ask("/metrics").text();
+        let value = |name: &str| -> f64 {
+            let rest = text.lines().find_map(|line| line.strip_prefix(name));
+            rest.unwrap().trim().parse().unwrap()
+        };
+        let (open, away) = (
+            value(r#"pushserver_streams{transport="sse"}"#),
+            value("pushserver_streams_sent_away_total"),
+        );
+        if value("pushserver_leaving") == 1.0 && open > 0.0 && away > 0.0 {
+            assert_eq!(ask("/ready").status(), 503);
+            break;
+        }
+        assert!(start.elapsed() < PATIENCE, "{text}");
+    }
+    reader.join().unwrap();
+    assert!(server.wait().success());
+}
+
+#[test]
+fn a_connection_that_commands_too_much_is_held_back_and_lives_on() {
+    let server = Server::with(&[SECRET, "rates.connection_commands_per_second=2"]);
+    let token = token("ann");
+    let request = handshake("/topics/a")
+        .header("Sec-WebSocket-Protocol", "push.v1")
+        .header("Authorization", &token);
+    let mut socket = WebSocket::upgraded(request.open(server.address()));
+    let answers: Vec<_> = (0..20)
+        .map(|_| socket.command("ping", &json!({})))
+        .collect();
+    assert!(
+        answers[..4]
+            .iter()
+            .all(|answer| answer.get("result").is_some())
+    );
+    let refused = answers
+        .iter()
+        .filter(|answer| answer.get("error").is_some());
+    let codes: Vec<_> = refused.map(|answer| &answer["error"]["code"]).collect();
+    assert!(!codes.is_empty(), "{answers:?}");
+    assert!(
+        codes.iter().all(|code| *code == "too-many-commands"),
+        "{codes:?}"
+    );
+    // What others say still reaches it.
+    let publish = Request::post("/topics/a", b"1").header("Authorization", &token);
+    assert_eq!(server.ask(&publish).status(), 200);
     assert_eq!(socket.next_data(1), ["1"]);
 }
 

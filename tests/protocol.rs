@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::support::http::{Answer, Request};
-use crate::support::server::Server;
+use crate::support::server::{Server, token};
 use crate::support::web_socket::{Message, WebSocket, handshake};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/PROTOCOL.md");
@@ -13,8 +13,7 @@ const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/PROTOCOL
 #[test]
 fn every_example_of_the_protocol_holds() {
     let document = std::fs::read_to_string(DOCUMENT).unwrap();
-    let server = Server::with(&["log.max_events=4"]);
-    let mut names = Names::new();
+    let mut site = Site::start();
     let blocks = blocks(&document);
     assert!(blocks.len() > 20, "{} examples", blocks.len());
     // What ends the server comes last.
@@ -24,7 +23,7 @@ fn every_example_of_the_protocol_holds() {
         .filter(|block| !ends(block))
         .chain(blocks.iter().filter(ends))
         .filter_map(|block| {
-            let played = block.play(&server, &mut names);
+            let played = block.play(&mut site);
             played
                 .err()
                 .map(|fault| format!("PROTOCOL.md:{}: {fault}", block.at))
@@ -35,7 +34,7 @@ fn every_example_of_the_protocol_holds() {
 
 #[test]
 fn an_example_that_does_not_hold_is_found() {
-    let server = Server::start();
+    let mut site = Site::start();
     for (example, expect) in [
         ("```http\n> GET /health\n< 201\n```", "instead of 201"),
         (
@@ -55,11 +54,52 @@ fn an_example_that_does_not_hold_is_found() {
             "instead of",
         ),
     ] {
-        let fault = blocks(example)[0].play(&server, &mut Names::new());
+        let fault = blocks(example)[0].play(&mut site);
         assert!(
             fault.as_ref().is_err_and(|fault| fault.contains(expect)),
             "{example}: {fault:?}"
         );
+    }
+}
+
+/// What the document is replayed against
+struct Site {
+    server: Server,
+    /// Has a key
+    keyed: Server,
+    names: Names,
+    /// Streams that later examples may speak of
+    streams: Vec<StreamLines>,
+}
+
+impl Site {
+    fn start() -> Self {
+        let secret = "auth.secret=a-secret-of-more-than-32-bytes-for-tests";
+        let ann = [
+            "--subject",
+            "ann",
+            "--subscribe",
+            "docs/**",
+            "--publish",
+            "docs/**",
+        ];
+        let tokens = [
+            (
+                "ann",
+                token(secret, &[&ann[..], &["--lifetime", "1h"]].concat()),
+            ),
+            (
+                "anew",
+                token(secret, &[&ann[..], &["--lifetime", "2h"]].concat()),
+            ),
+            ("admin", token(secret, &["--subject", "root", "--admin"])),
+        ];
+        Self {
+            server: Server::with(&["log.max_events=4"]),
+            keyed: Server::with(&["log.max_events=4", secret]),
+            names: tokens.map(|(name, token)| (name.to_owned(), token)).into(),
+            streams: Vec::new(),
+        }
     }
 }
 
@@ -95,17 +135,29 @@ fn blocks(document: &str) -> Vec<Block> {
             (None, None) => {}
         }
     }
-    blocks.retain(|block| ["http", "push.v1", "websocket"].contains(&block.kind.as_str()));
+    blocks.retain(|block| ["http", "push.v1", "websocket"].contains(&block.door()));
     blocks
 }
 
 impl Block {
     /// Sends what the client says, and compares what the server says; the error tells the first difference
-    fn play(&self, server: &Server, names: &mut Names) -> Result<(), String> {
-        match self.kind.as_str() {
-            "http" => self.play_http(server, names),
-            _ => self.play_web_socket(server, names),
+    fn play(&self, site: &mut Site) -> Result<(), String> {
+        let server = match self.kind.ends_with(" keyed") {
+            false => &site.server,
+            true => &site.keyed,
+        };
+        match self.door() {
+            "http" => {
+                let stream = self.play_http(server, &mut site.names)?;
+                site.streams.extend(stream);
+                Ok(())
+            }
+            _ => self.play_web_socket(server, &mut site.names),
         }
+    }
+
+    fn door(&self) -> &str {
+        self.kind.strip_suffix(" keyed").unwrap_or(&self.kind)
     }
 
     /// The lines of one side, without their mark
@@ -116,7 +168,8 @@ impl Block {
         })
     }
 
-    fn play_http(&self, server: &Server, names: &mut Names) -> Result<(), String> {
+    /// Answers the stream, if it is one
+    fn play_http(&self, server: &Server, names: &mut Names) -> Result<Option<StreamLines>, String> {
         let request: Vec<_> = self.side('>').map(|line| filled(line, names)).collect();
         let answer = ask(server, &request)?;
         let mut expected = self.side('<');
@@ -133,19 +186,20 @@ impl Block {
         let is_stream = answer.head.header("content-type").as_deref() == Some("text/event-stream");
         if !is_stream {
             let body = answer.into_reply().text();
-            return compare(&expected.join("\n"), body.trim_end(), names);
+            return compare(&expected.join("\n"), body.trim_end(), names).map(|()| None);
         }
         let mut lines = StreamLines::of(answer);
         expected
             .into_iter()
-            .try_for_each(|line| compare(line, &lines.next()?, names))
+            .try_for_each(|line| compare(line, &lines.next()?, names))?;
+        Ok(Some(lines))
     }
 
     fn play_web_socket(&self, server: &Server, names: &mut Names) -> Result<(), String> {
         let path = self.lines[0].strip_prefix("GET ").ok_or("GET is missing")?;
         let path = filled(path, names);
         let mut request = handshake(&path);
-        if self.kind == "push.v1" {
+        if self.door() == "push.v1" {
             request = request.header("Sec-WebSocket-Protocol", "push.v1");
         }
         let mut socket = WebSocket::upgraded(request.open(server.address()));

@@ -97,9 +97,14 @@ fn printed(language: &str) -> &'static str {
 
 impl Proxy {
     fn start(kind: Kind) -> Option<Self> {
+        Self::with(kind, &[])
+    }
+
+    /// The same with these settings of the server.
+    fn with(kind: Kind, settings: &[&str]) -> Option<Self> {
         let program = skip::program(kind.name())?;
         let folder = tempfile::tempdir().unwrap();
-        let server = Server::start();
+        let server = Server::with(settings);
         let address = free_address();
         let file = folder.path().join("configuration");
         let text = kind.configuration(address, server.address(), folder.path());
@@ -184,6 +189,45 @@ fn web_socket_works(kind: Kind) {
     assert_eq!(socket.next_data(1), ["1"]);
     proxy.server.publish("a", "2");
     assert_eq!(socket.next_data(1), ["2"]);
+}
+
+/// Clients behind one proxy have their limits each, by the address that the proxy tells.
+#[track_caller]
+fn each_client_has_its_own_limit(kind: Kind) {
+    let settings = ["connections.max_per_address=2"];
+    let Some(proxy) = Proxy::with(kind, &settings) else {
+        return;
+    };
+    // As a proxy before this one would say it; both are on this machine, and so believed.
+    let from = |request: Request<'static>, client| request.header("X-Forwarded-For", client);
+    let stream = |client| from(Request::get("/topics/a?errors=http"), client).open(proxy.address);
+    let held = [stream("203.0.113.5"), stream("203.0.113.5")];
+    assert!(held.iter().all(|answer| answer.status() == 200));
+    assert_eq!(stream("203.0.113.5").status(), 429);
+    assert_eq!(stream("203.0.113.6").status(), 200);
+    let patient = from(Request::get("/topics/a"), "203.0.113.5").send(proxy.address);
+    assert!(patient.text().starts_with("retry: "), "{patient:?}");
+    let socket = from(handshake("/topics/a"), "203.0.113.5").open(proxy.address);
+    assert_eq!(WebSocket::upgraded(socket).closed().0, 4004);
+    let poll = from(Request::page("/topics/a?wait=1s"), "203.0.113.5").send(proxy.address);
+    assert_eq!(poll.status(), 429);
+    let publish = from(Request::post("/topics/a", b"x"), "203.0.113.5").send(proxy.address);
+    assert_eq!(publish.status(), 200, "it takes up nothing");
+    drop(held);
+    let start = Instant::now();
+    while stream("203.0.113.5").status() != 200 {
+        assert!(start.elapsed() < PATIENCE, "what it had is not given back");
+    }
+}
+
+#[test]
+fn each_client_behind_nginx_has_its_own_limit() {
+    each_client_has_its_own_limit(Kind::Nginx);
+}
+
+#[test]
+fn each_client_behind_haproxy_has_its_own_limit() {
+    each_client_has_its_own_limit(Kind::HaProxy);
 }
 
 #[test]

@@ -95,6 +95,26 @@ fn httpx_sse_of_python_misses_nothing_while_it_is_away() {
 }
 
 #[test]
+fn http2_of_node_misses_nothing_while_it_is_away() {
+    misses_nothing_while_away(Foreign::NodeHttp2);
+}
+
+#[test]
+fn web_socket_over_http2_of_node_misses_nothing_while_it_is_away() {
+    misses_nothing_while_away(Foreign::NodeHttp2Socket);
+}
+
+#[test]
+fn h2_of_python_misses_nothing_while_it_is_away() {
+    misses_nothing_while_away(Foreign::PythonH2);
+}
+
+#[test]
+fn web_socket_over_h2_of_python_misses_nothing_while_it_is_away() {
+    misses_nothing_while_away(Foreign::PythonH2Socket);
+}
+
+#[test]
 fn event_source_of_chromium_misses_nothing_while_it_is_away() {
     misses_nothing_while_away(Foreign::ChromiumEventSource);
 }
@@ -113,7 +133,9 @@ fn a_reader_may_leave_by_one_door_and_come_back_by_another() {
         Foreign::Websockets,
         Foreign::Curl,
         Foreign::Fastwebsockets,
+        Foreign::NodeHttp2,
         Foreign::EventSource,
+        Foreign::PythonH2Socket,
         Foreign::Ws,
     ];
     let mut seen: Option<String> = None;

@@ -278,3 +278,40 @@ fn a_pattern_has_no_plain_mode() {
         }
     }
 }
+
+#[test]
+fn a_connection_that_names_nothing_may_say_how_it_lags() {
+    let server = Server::with(&["lag.max_events=2"]);
+    for number in 0..10 {
+        server.publish("a", &number.to_string());
+    }
+    let first = |lag: &str| {
+        let mut socket = WebSocket::push(&server, &format!("/topics?lag={lag}"));
+        let subscribe = json!({"match": ["a"], "after": "earliest"});
+        assert!(
+            socket
+                .command("subscribe", &subscribe)
+                .get("result")
+                .is_some()
+        );
+        socket.next_json();
+        socket.next_json()
+    };
+    assert_eq!(first("replay")["event"]["data"], "0");
+    assert_eq!(first("newest")["gap"]["reason"], "lag");
+}
+
+#[test]
+fn a_start_without_anything_to_read_is_refused() {
+    let server = Server::start();
+    for query in ["after=earliest", "last=1", "since=1m", "lag=nonsense"] {
+        let mut socket = WebSocket::push(&server, &format!("/topics?{query}"));
+        let (code, reason) = socket.closed();
+        assert_eq!(code, 4500, "{query}");
+        assert!(!reason.is_empty(), "{query}");
+    }
+    let mut socket = WebSocket::push(&server, "/topics");
+    let answer = socket.command("subscribe", &json!({"match": ["a"], "lag": "newest"}));
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains("lag"), "{message}");
+}

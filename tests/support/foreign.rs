@@ -32,6 +32,14 @@ pub(crate) enum Foreign {
     Websockets,
     /// Python's `httpx-sse`
     HttpxSse,
+    /// Node's `http2`, an event stream
+    NodeHttp2,
+    /// Node's `http2`, over `push.v1` by extended CONNECT
+    NodeHttp2Socket,
+    /// Python's `h2`, an event stream
+    PythonH2,
+    /// Python's `h2`, over `push.v1` by extended CONNECT
+    PythonH2Socket,
     /// Chromium's own `EventSource`
     ChromiumEventSource,
     /// Chromium's own `WebSocket`, over `push.v1`
@@ -58,7 +66,10 @@ impl Foreign {
             Self::Curl => skip::installed("curl").is_some(),
             Self::Fastwebsockets => true,
             Self::EventSource | Self::Ws => brought_in(NODE_MODULES),
-            Self::Websockets | Self::HttpxSse => brought_in(PYTHON_MODULES),
+            Self::NodeHttp2 | Self::NodeHttp2Socket => skip::installed("node").is_some(),
+            Self::Websockets | Self::HttpxSse | Self::PythonH2 | Self::PythonH2Socket => {
+                brought_in(PYTHON_MODULES)
+            }
             Self::ChromiumEventSource | Self::ChromiumWebSocket => {
                 skip::installed("chromium").is_some()
             }
@@ -69,7 +80,7 @@ impl Foreign {
 /// A server and a page that may use it, which stands on another site.
 pub(crate) struct Site {
     pub(crate) server: Server,
-    page: Page,
+    pub(crate) page: Page,
 }
 
 impl Site {
@@ -81,7 +92,7 @@ impl Site {
     pub(crate) fn with(settings: &[&str]) -> Self {
         let page = Page::serve();
         let allowed = format!("allowed_origins={}", page.origin());
-        let settings = [settings, &[&allowed, "stream.retry=200ms"]].concat();
+        let settings = [&[&allowed[..], "stream.retry=200ms"], settings].concat();
         let server = Server::with(&settings);
         Self { server, page }
     }
@@ -120,6 +131,10 @@ impl Site {
             Foreign::HttpxSse => {
                 Driver::process(python("httpx_sse_client.py")?.arg(&stream).args(after))
             }
+            Foreign::NodeHttp2 => node_http2(server, "stream", topic, after)?,
+            Foreign::NodeHttp2Socket => node_http2(server, "socket", topic, after)?,
+            Foreign::PythonH2 => python_h2(server, "stream", topic, after)?,
+            Foreign::PythonH2Socket => python_h2(server, "socket", topic, after)?,
             Foreign::ChromiumEventSource => self
                 .page
                 .open(&[("with", "event-source"), ("url", &starting)])?,
@@ -214,6 +229,27 @@ fn node(name: &str) -> Option<Command> {
         .arg(script(name))
         .arg(skip::tools().join("npm/script.cjs"));
     Some(command)
+}
+
+/// Node's own HTTP/2, which needs no module; `mode` is one of the script's.
+pub(crate) fn node_http2(
+    server: &Server,
+    mode: &str,
+    topic: &str,
+    after: Option<&str>,
+) -> Option<Driver> {
+    let mut command = Command::new(skip::program("node")?);
+    command
+        .arg(script("http2.cjs"))
+        .args([mode, &server.url(""), topic])
+        .args(after);
+    Some(Driver::process(&mut command))
+}
+
+fn python_h2(server: &Server, mode: &str, topic: &str, after: Option<&str>) -> Option<Driver> {
+    let mut command = python("h2_client.py")?;
+    command.args([mode, &server.url(""), topic]).args(after);
+    Some(Driver::process(&mut command))
 }
 
 fn python(name: &str) -> Option<Command> {

@@ -2,20 +2,24 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::PATIENCE;
+use super::driver::Killed;
 use super::http::{Reply, Request};
+use super::skip;
 
 /// A running server; it is killed when this is dropped.
 pub(crate) struct Server {
     process: Child,
     address: SocketAddr,
     settings: Vec<String>,
+    program: Program,
     /// What it has written, shown when the test fails
     said: Arc<Mutex<String>>,
 }
@@ -29,11 +33,24 @@ impl Server {
     /// The same with these settings, such as `stream.heartbeat=1s`.
     pub(crate) fn with(settings: &[&str]) -> Self {
         let settings = settings.iter().map(|s| (*s).to_owned()).collect();
-        Self::launch("127.0.0.1:0", settings)
+        Self::launch(Program::Pushserver, "127.0.0.1:0", settings)
     }
 
-    fn launch(listen: &str, settings: Vec<String>) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_pushserver"))
+    /// A server that reads this file, which may change while it runs.
+    pub(crate) fn configured(file: &Path) -> Self {
+        let program = Program::Configured(file.to_owned());
+        Self::launch(program, "127.0.0.1:0", Vec::new())
+    }
+
+    /// A server over a store that others may share, on a free port or on that of another.
+    pub(crate) fn over(store: &SharedStore, listen: &str, settings: &[&str]) -> Self {
+        let settings = settings.iter().map(|s| (*s).to_owned()).collect();
+        Self::launch(Program::Over(store.address.clone()), listen, settings)
+    }
+
+    fn launch(program: Program, listen: &str, settings: Vec<String>) -> Self {
+        let mut process = program
+            .command()
             .args(["serve", "--listen", listen])
             .args(settings.iter().flat_map(|s| ["--set", s]))
             .stdin(Stdio::null())
@@ -57,6 +74,7 @@ impl Server {
             process,
             address,
             settings,
+            program,
             said,
         }
     }
@@ -113,13 +131,20 @@ impl Server {
     /// Waits for its end.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.wait_for_at_most(PATIENCE)
+    }
+
+    /// The same for a server that takes its time.
+    #[track_caller]
+    pub(crate) fn wait_for_at_most(&mut self, time: Duration) -> ExitStatus {
         let start = Instant::now();
         loop {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return status;
             }
-            assert!(start.elapsed() < PATIENCE, "the server does not end");
-            thread::yield_now();
+            assert!(start.elapsed() < time, "the server does not end");
+            // Those who are sent away need the processor meanwhile.
+            thread::park_timeout(Duration::from_millis(1));
         }
     }
 
@@ -127,14 +152,20 @@ impl Server {
     pub(crate) fn crash_and_restart(&mut self) {
         self.signal("KILL");
         self.wait();
-        *self = Self::launch(&self.address.to_string(), self.settings.clone());
+        self.start_again();
     }
 
     /// Ends it as a deploy would, and starts another in its place.
     pub(crate) fn restart(&mut self) {
         self.signal("TERM");
         self.wait();
-        *self = Self::launch(&self.address.to_string(), self.settings.clone());
+        self.start_again();
+    }
+
+    /// Starts another in the place of one that has ended.
+    pub(crate) fn start_again(&mut self) {
+        let listen = self.address.to_string();
+        *self = Self::launch(self.program.clone(), &listen, self.settings.clone());
     }
 
     /// Bytes of memory it holds now.
@@ -162,6 +193,85 @@ impl Drop for Server {
     }
 }
 
+/// A token made as the guide says, by a server with this secret.
+pub(crate) fn token(secret: &str, grants: &[&str]) -> String {
+    let made = Command::new(env!("CARGO_BIN_EXE_pushserver"))
+        .args(["token", "--set", secret])
+        .args(grants)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    String::from_utf8(made.stdout).unwrap().trim().to_owned()
+}
+
+/// What is started
+#[derive(Clone)]
+enum Program {
+    /// The command
+    Pushserver,
+    /// The command with a configuration file
+    Configured(PathBuf),
+    /// The command built with a store, whose address is this
+    Over(String),
+}
+
+impl Program {
+    fn command(&self) -> Command {
+        match self {
+            Self::Pushserver => Command::new(env!("CARGO_BIN_EXE_pushserver")),
+            Self::Configured(file) => {
+                let mut command = Self::Pushserver.command();
+                command.arg("--config").arg(file);
+                command
+            }
+            Self::Over(store) => {
+                let mut command = Command::new(shared_store());
+                command.env("SHARED_STORE", store);
+                command
+            }
+        }
+    }
+}
+
+/// The example that keeps a log for several servers, and is one of them; Cargo builds it beside the command.
+fn shared_store() -> PathBuf {
+    let command = PathBuf::from(env!("CARGO_BIN_EXE_pushserver"));
+    command.with_file_name("examples/shared_store")
+}
+
+/// A store in a process of its own.
+pub(crate) struct SharedStore {
+    address: String,
+    _process: Killed,
+}
+
+impl SharedStore {
+    /// Starts it; `None`, and a word to who runs the test, where the example was not built.
+    pub(crate) fn start() -> Option<Self> {
+        let program = shared_store();
+        if !program.exists() {
+            skip::skip(
+                "`cargo test` without `--test` builds the example shared_store, which is not here",
+            );
+            return None;
+        }
+        let mut process = Command::new(program)
+            .args(["store", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = process.stdout.take().unwrap();
+        let process = Killed(process);
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        Some(Self {
+            address: address_in(&line).unwrap().to_string(),
+            _process: process,
+        })
+    }
+}
+
 struct DiesWithTheTest<'a>(&'a Server);
 
 impl Drop for DiesWithTheTest<'_> {
@@ -182,7 +292,7 @@ fn announced(heard: &Receiver<String>) -> Option<SocketAddr> {
     None
 }
 
-fn address_in(line: &str) -> Option<SocketAddr> {
+pub(crate) fn address_in(line: &str) -> Option<SocketAddr> {
     let at = line.find("127.0.0.1:")?;
     let end = line[at..]
         .find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':')

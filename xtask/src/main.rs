@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod attack;
 mod bench;
 mod conformance;
+mod drain;
 mod fuzz;
 mod simulate;
 mod stall;
@@ -22,10 +24,14 @@ mod workspace;
     about = "Developer commands of the pushserver workspace"
 )]
 enum Command {
+    /// Attack the release binary in every way we know, and see what honest clients notice of it
+    Attack(attack::Args),
     /// Measure a crate beside its peers and the physical floors
     Bench(bench::Args),
     /// Run other people's tests of a protocol we speak
     Conformance(conformance::Args),
+    /// Restart the server under thousands of clients, and see that none of them loses anything
+    Drain(drain::Args),
     /// Run a fuzz target of one of the crates under libFuzzer
     Fuzz(fuzz::Args),
     /// Stop one of a hundred readers under load, and see that nobody else notices
@@ -40,8 +46,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
+        Command::Attack(args) => attack::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Conformance(args) => conformance::run(&args),
+        Command::Drain(args) => drain::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Stall(args) => stall::run(&args),
         Command::Simulate(args) => simulate::run(&args),

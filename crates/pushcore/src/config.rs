@@ -30,6 +30,11 @@ pub struct HubConfig {
     pub max_batch_events: usize,
     /// Most subscriptions at a time: at 512 bytes each, 512 MiB
     pub max_subscriptions: usize,
+    /// Subscriptions for which room is reserved at once. Default 0
+    ///
+    /// Beyond it the room doubles when it is full, which copies every cursor under the lock. What is reserved and not used
+    /// costs addresses and, where memory is given page by page when it is touched, no memory.
+    pub reserved_subscriptions: usize,
     /// Most patterns of one subscription
     pub max_patterns: usize,
     /// Most different wildcard patterns subscribed to at a time; each has an index in the log, which counts in the ceiling
@@ -72,6 +77,7 @@ impl Default for HubConfig {
             max_event_bytes: 1 << 20,
             max_batch_events: 10_000,
             max_subscriptions: 1_000_000,
+            reserved_subscriptions: 0,
             max_patterns: 128,
             max_wildcards: 100_000,
             max_read_back_bytes: 32 << 10,

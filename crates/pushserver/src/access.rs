@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use pushcore::Grant;
 
+use crate::admission::Guest;
 use crate::app::App;
 use crate::auth::origin::{Foreign, OriginPolicy, Page};
 use crate::auth::{Credentials, Refusal, client_address};
@@ -63,19 +65,55 @@ pub(crate) async fn decide(
     app: &App,
     credentials: &Credentials<'_>,
 ) -> Result<Arc<Grant>, Problem> {
-    let now = app.clock.now();
-    let decided = app.authorizer.authorize(credentials, now).await;
+    // Tokens were made by other machines' clocks, so they are judged by what the system's says now.
+    let wall = app.clock.wall();
+    let decided = app.authorizer.authorize(credentials, wall).await;
     let grant = decided.map_err(|refusal| refused(&refusal))?;
+    let now = app.clock.now();
+    let grant = in_our_time(grant, now.since(wall));
     if app.hub.is_revoked(&grant, now) {
         return Err(refused(&Refusal::Invalid));
     }
     Ok(grant)
 }
 
+/// A grant whose end is counted by a clock that is `ahead`, because the system's was set back since the start
+fn in_our_time(grant: Arc<Grant>, ahead: Duration) -> Arc<Grant> {
+    if ahead <= MAX_AHEAD || grant.expires.is_none() {
+        return grant;
+    }
+    let mut grant = Grant::clone(&grant);
+    grant.expires = grant.expires.map(|at| at.saturating_add(ahead));
+    Arc::new(grant)
+}
+
+/// How far ahead is not worth a grant of its own for each connection
+const MAX_AHEAD: Duration = Duration::from_secs(1);
+
 /// The address that a client is counted under
 pub(crate) fn client(app: &App, parts: &Parts, peer: Peer) -> IpAddr {
     let trusted = &app.config.server.trusted_proxies;
     client_address(peer.addr.ip(), &parts.headers, trusted)
+}
+
+/// Counts a stream or long poll to its client, where that is somebody for whom a trusted proxy speaks
+///
+/// Who comes without a proxy was counted when the connection was accepted.
+pub(crate) fn guest(app: &App, parts: &Parts, peer: Peer) -> Result<Option<Box<Guest>>, Problem> {
+    let client = client(app, parts, peer);
+    if client == peer.addr.ip().to_canonical() {
+        return Ok(None);
+    }
+    let admitted = app.admission.admit_guest(client, app.clock.now());
+    admitted.map_err(|reason| {
+        let detail = match reason {
+            "address-connections" => {
+                "this address has as many connections as `connections.max_per_address` allows; close one"
+            }
+            _ => "this address connects more often than `rates.address_connects_per_second` allows; wait a while",
+        };
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, reason, "Not now", detail)
+    })
 }
 
 /// Whether a request shows nothing by which its sender could be known: then a grant that does not suffice is not

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pushcore::Timestamp;
 
@@ -22,6 +22,8 @@ pub(crate) struct Admission {
     /// Proxies, which have many clients
     trusted: Vec<Network>,
     open: Mutex<Open>,
+    /// Streams and long polls of clients behind those proxies, by the address of the client
+    guests: Mutex<HashMap<IpAddr, usize>>,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +39,13 @@ pub(crate) struct Place {
     address: IpAddr,
 }
 
+/// The right of a client behind a proxy to one stream or long poll; given back when dropped
+#[derive(Debug)]
+pub(crate) struct Guest {
+    admission: Arc<Admission>,
+    address: IpAddr,
+}
+
 impl Admission {
     pub(crate) fn new(config: &Config) -> Arc<Self> {
         Arc::new(Self {
@@ -45,6 +54,7 @@ impl Admission {
             connects: Rates::new(config.rates.address_connects_per_second),
             trusted: config.server.trusted_proxies.clone(),
             open: Mutex::default(),
+            guests: Mutex::default(),
         })
     }
 
@@ -58,7 +68,7 @@ impl Admission {
         now: Timestamp,
     ) -> Result<Place, &'static str> {
         let address = counted_as(peer);
-        let limited = !peer.to_canonical().is_loopback() && !self.is_trusted(peer);
+        let limited = self.is_limited(peer);
         if limited && self.connects.take(address, 1, now).is_err() {
             return Err("address-connects");
         }
@@ -78,14 +88,57 @@ impl Admission {
         })
     }
 
-    fn is_trusted(&self, peer: IpAddr) -> bool {
-        let peer = peer.to_canonical();
-        self.trusted.iter().any(|network| network.contains(peer))
+    /// The right to one more stream or long poll for a client for whom a trusted proxy speaks, or the limit that is reached
+    ///
+    /// The connection is the proxy's, and may carry other clients' requests before and after; what the client takes up is
+    /// the stream.
+    pub(crate) fn admit_guest(
+        self: &Arc<Self>,
+        client: IpAddr,
+        now: Timestamp,
+    ) -> Result<Option<Box<Guest>>, &'static str> {
+        if !self.is_limited(client) {
+            return Ok(None);
+        }
+        let address = counted_as(client);
+        if self.connects.take(address, 1, now).is_err() {
+            return Err("address-connects");
+        }
+        let mut guests = self.guests();
+        let of_address = guests.entry(address).or_default();
+        if *of_address >= self.max_per_address {
+            return Err("address-connections");
+        }
+        *of_address += 1;
+        let admission = Arc::clone(self);
+        Ok(Some(Box::new(Guest { admission, address })))
+    }
+
+    fn is_limited(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let trusted = self.trusted.iter().any(|network| network.contains(address));
+        !address.is_loopback() && !trusted
+    }
+
+    fn guests(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many connections are open
     pub(crate) fn open(&self) -> usize {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).all
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut guests = self.admission.guests();
+        if let Some(of_address) = guests.get_mut(&self.address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                guests.remove(&self.address);
+            }
+        }
     }
 }
 
@@ -139,6 +192,31 @@ mod tests {
         assert_eq!(admit("192.0.2.2").unwrap_err(), "connections");
         drop(first);
         assert!(admit("192.0.2.2").is_ok());
+    }
+
+    #[test]
+    fn a_client_behind_a_proxy_has_its_own_share_and_a_proxy_has_none() {
+        let admission = admission(100, 2, 100);
+        let admit = |client| admission.admit_guest(address(client), NOW);
+        let first = admit("203.0.113.5").unwrap();
+        let _second = admit("203.0.113.5").unwrap();
+        assert_eq!(admit("203.0.113.5").unwrap_err(), "address-connections");
+        assert!(admit("203.0.113.6").is_ok());
+        drop(first);
+        assert!(admit("203.0.113.5").is_ok());
+        let proxies: Vec<_> = (0..5).map(|_| admit("192.0.2.9").unwrap()).collect();
+        assert!(proxies.iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn a_client_behind_a_proxy_that_comes_too_often_waits() {
+        let admission = admission(100, 100, 2);
+        let connect = |now| admission.admit_guest(address("203.0.113.5"), now).map(drop);
+        for _ in 0..4 {
+            assert_eq!(connect(NOW), Ok(()));
+        }
+        assert_eq!(connect(NOW), Err("address-connects"));
+        assert_eq!(connect(Timestamp(NOW.0 + 500)), Ok(()));
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::web::body::{Body, Incoming};
 use crate::web::problem::Problem;
 use crate::web::query::Query;
 use crate::web::route::Route;
-use crate::websocket::{self, Handshake};
+use crate::websocket::{self, Handshake, Showing};
 
 /// How a request is answered
 pub(crate) enum Answer {
@@ -205,14 +205,15 @@ async fn read_form(
         return Err(Problem::overloaded("the server is leaving service"));
     }
     let reading = Reading::read(app, path, query, &parts.headers, app.clock.now())?;
+    let guest = access::guest(app, parts, peer)?;
     let grant = access::authorize(app, parts, peer).await?;
     reading.check(&grant)?;
     if form == Form::Json {
         let limit = query.count("limit", app.config.stream.max_page_events as u64)?;
         let wait = query.duration("wait")?;
-        return page::poll(app, reading, grant, wait, limit.map(|limit| limit as usize))
-            .await
-            .map(Answer::Response);
+        let polled = page::poll(app, reading, grant, wait, limit.map(|limit| limit as usize)).await;
+        drop(guest);
+        return polled.map(Answer::Response);
     }
     let framing = match (carrier, parts.version) {
         (Carrier::Socket, Version::HTTP_11) => Framing::Chunked,
@@ -221,7 +222,7 @@ async fn read_form(
     let (client, now) = (access::client(app, parts, peer), app.clock.now());
     let listed = app
         .connections
-        .enter(Transport::EventStream, &grant, client, now)?;
+        .enter(Transport::EventStream, &grant, client, guest, now)?;
     match follow::event_stream(app, reading, &grant, listed, framing)? {
         Started::Stream(start) => Ok(Answer::Stream(Box::new(start))),
         Started::NothingMore => {
@@ -251,23 +252,31 @@ async fn read_websocket(
         let reading = names_topics
             .then(|| Reading::read(app, path, &query, &parts.headers, app.clock.now()))
             .transpose()?;
+        let lag = match &reading {
+            Some(reading) => reading.lag,
+            None => follow::lag_of_none(app, &query)?,
+        };
+        let guest = access::guest(app, parts, peer)?;
         let grant = match access::authorize(app, parts, peer).await {
             Err(problem) if may_show_later && problem.is_unauthorized() => Arc::default(),
             decided => decided?,
         };
         let covered = reading.as_ref().map_or(Ok(()), |own| own.check(&grant));
-        let without_token = may_show_later && covered.is_err();
-        if !without_token {
-            covered?;
-        }
+        let showing = match covered {
+            Ok(()) => Showing::Done,
+            Err(_) if may_show_later => Showing::ToCome,
+            Err(problem) => return Err(problem),
+        };
         let (client, now) = (access::client(app, parts, peer), app.clock.now());
         let transport = handshake.transport();
-        let listed = app.connections.enter(transport, &grant, client, now)?;
-        Ok((reading, grant, listed, without_token))
+        let listed = app
+            .connections
+            .enter(transport, &grant, client, guest, now)?;
+        Ok((reading, lag, grant, listed, showing))
     };
     let start = match opened.await {
-        Ok((reading, grant, listed, without_token)) => {
-            handshake.open(app, reading, grant, listed, without_token)?
+        Ok((reading, lag, grant, listed, showing)) => {
+            handshake.open(app, reading, lag, grant, listed, showing)?
         }
         Err(problem) => {
             let problem = match anonymous && problem.is_forbidden() {

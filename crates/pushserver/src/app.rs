@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use pushcore::store::{Store, StoreError};
 use pushcore::{Hub, HubConfig, LagAction, LagPolicy, MaxLag, Pattern, Retention, RetentionRule};
 
 use crate::admission::Admission;
@@ -15,6 +16,7 @@ use crate::connections::Connections;
 use crate::leaving::Leaving;
 use crate::metrics::Metrics;
 use crate::rates::PublishRates;
+use crate::shard::MAX_RESERVED;
 use crate::snapshot;
 use crate::tls::{Tls, TlsError};
 
@@ -35,26 +37,55 @@ pub(crate) struct App {
     pub(crate) attendance: Arc<Attendance>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) jitter: Jitter,
+    moments: Moments,
     /// What ws-codec is told of the limits
     pub(crate) websocket: Arc<ws_codec::Config>,
 }
 
 impl App {
+    /// Everything around a log in memory, which is read from its snapshot if one is configured
+    ///
     /// # Errors
     /// When a key file or a certificate cannot be read, or a host or origin of the configuration is none.
     pub(crate) fn new(
         config: Config,
         authorizer: Option<Arc<dyn Authorizer>>,
     ) -> Result<Arc<Self>, StartError> {
-        let tls = Tls::from_config(&config)?;
-        let authority = Arc::new(Authority::from_config(&config)?);
-        let clock = Clock::start();
-        let seed = random_seed();
-        let metrics = Arc::new(Metrics::default());
+        let (clock, seed) = (Clock::start(), random_seed());
         let hub = match &config.log.snapshot {
             Some(path) => snapshot::restore(path, hub_config(&config), seed, clock.now()),
             None => Hub::new(hub_config(&config), seed, clock.now()),
         };
+        Self::around(hub, clock, seed, config, authorizer)
+    }
+
+    /// Everything around a log that a store keeps
+    ///
+    /// # Errors
+    /// As [`App::new`], and when the store cannot be read.
+    pub(crate) async fn over(
+        store: Arc<dyn Store>,
+        config: Config,
+        authorizer: Option<Arc<dyn Authorizer>>,
+    ) -> Result<Arc<Self>, StartError> {
+        if config.log.snapshot.is_some() {
+            return Err(StartError::SnapshotOverStore);
+        }
+        let (clock, seed) = (Clock::start(), random_seed());
+        let hub = Hub::open(store, hub_config(&config), seed, clock.now()).await?;
+        Self::around(hub, clock, seed, config, authorizer)
+    }
+
+    fn around(
+        hub: Hub,
+        clock: Clock,
+        seed: u64,
+        config: Config,
+        authorizer: Option<Arc<dyn Authorizer>>,
+    ) -> Result<Arc<Self>, StartError> {
+        let tls = Tls::from_config(&config)?;
+        let authority = Arc::new(Authority::from_config(&config)?);
+        let metrics = Arc::new(Metrics::default());
         Ok(Arc::new(Self {
             attendance: Attendance::new(&hub),
             hub,
@@ -65,9 +96,14 @@ impl App {
             leaving: Leaving::new(),
             admission: Admission::new(&config),
             publish_rates: PublishRates::new(&config.rates, &config.auth),
-            connections: Connections::new(&metrics, config.connections.max_per_subject),
+            connections: Connections::new(
+                &metrics,
+                config.connections.max,
+                config.connections.max_per_subject,
+            ),
             metrics,
             jitter: Jitter::new(seed),
+            moments: Moments::new(seed),
             websocket: Arc::new(websocket_config(&config)),
             config,
         }))
@@ -77,7 +113,7 @@ impl App {
     ///
     /// The moments are spread over the window, so that whoever takes the clients over sees a flat arrival rate.
     pub(crate) fn farewell(&self) -> Farewell {
-        let moment = self.config.drain.window.mul_f64(self.jitter.draw());
+        let moment = self.config.drain.window.mul_f64(self.moments.draw());
         match self.config.drain.mode {
             DrainMode::Restart => Farewell {
                 stays: Duration::ZERO,
@@ -91,10 +127,12 @@ impl App {
     }
 
     /// Resolves when a stream is to be sent away, with the time after which its client is to come back
-    pub(crate) fn sent_away(&self) -> impl Future<Output = Duration> + Send + use<> {
-        let (leaving, farewell) = (self.leaving.started(), self.farewell());
+    pub(crate) fn sent_away(self: &Arc<Self>) -> impl Future<Output = Duration> + Send + use<> {
+        let (app, leaving) = (Arc::clone(self), self.leaving.started());
         async move {
             leaving.await;
+            // Not before: streams that have ended by then would leave holes in the window.
+            let farewell = app.farewell();
             tokio::time::sleep(farewell.stays).await;
             farewell.returns
         }
@@ -128,6 +166,12 @@ pub enum StartError {
     /// The certificate
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The store
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Two places for one log
+    #[error("log.snapshot is for a log in memory, and this one is kept by a store: leave it out")]
+    SnapshotOverStore,
 }
 
 /// How long a stream lives once the server leaves, and when its client is to come back after that
@@ -165,6 +209,7 @@ fn hub_config(config: &Config) -> HubConfig {
     // A quarter of the log for encodings: the newest events in the two or three forms that are read.
     hub.max_form_bytes = log.ceiling_bytes / 4;
     hub.max_event_bytes = config.http.max_body_bytes + MAX_LABEL_BYTES;
+    hub.reserved_subscriptions = config.connections.max.min(MAX_RESERVED);
     hub.max_patterns = config.connections.max_patterns;
     hub.end_ttl = log.end_retention;
     hub.idempotency_ttl = log.idempotency_window;
@@ -210,6 +255,25 @@ impl Jitter {
     }
 }
 
+/// Moments of a window, each new one in the widest gap that those before have left
+///
+/// The multiples of the golden ratio, of which only the fraction counts: however many are drawn, no part of the window has
+/// much more of them than another. Drawn by chance, the fullest second of twenty would have a fifth more than the mean.
+#[derive(Debug)]
+struct Moments(AtomicU64);
+
+impl Moments {
+    fn new(seed: u64) -> Self {
+        Self(AtomicU64::new(seed))
+    }
+
+    /// A number from 0 to 1
+    fn draw(&self) -> f64 {
+        let at = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        (at >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
 /// A number that differs from one start to the next, from the operating system by way of the standard library
 fn random_seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
@@ -219,6 +283,22 @@ fn random_seed() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_fill_every_part_of_the_window_alike() {
+        for (seed, drawn) in [(1, 60), (u64::MAX, 500), (7, 5000)] {
+            let moments = Moments::new(seed);
+            let mut parts = [0_usize; 20];
+            for _ in 0..drawn {
+                parts[(moments.draw() * 20.0) as usize] += 1;
+            }
+            let mean = drawn / 20;
+            assert!(
+                parts.iter().all(|part| part.abs_diff(mean) <= 2),
+                "{drawn}: {parts:?}"
+            );
+        }
+    }
 
     #[test]
     fn jitter_stays_within_its_share_and_fills_it() {

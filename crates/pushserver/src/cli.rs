@@ -145,7 +145,7 @@ impl Token {
     ///
     /// Where it would not be accepted: without a secret, with a pattern that is none, or without its end.
     pub fn mint(&self, config: &Config) -> Result<Secret, MintError> {
-        self.mint_at(config, Clock::start().now())
+        self.mint_at(config, Clock::start().wall())
     }
 
     fn mint_at(&self, config: &Config, now: Timestamp) -> Result<Secret, MintError> {

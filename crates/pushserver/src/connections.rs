@@ -1,6 +1,6 @@
 //! The streams that are open: who they belong to, and how many each subject has.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -11,15 +11,18 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use pushcore::{Delivery, Grant, Hub, SubscribeError, SubscriptionId, Timestamp};
 use ring::rand::{SecureRandom, SystemRandom};
+use slab::Slab;
 
+use crate::admission::Guest;
 use crate::app::App;
 use crate::follow::subscribe_problem;
 use crate::metrics::{Metrics, Transport};
+use crate::shard::MAX_RESERVED;
 use crate::web::problem::Problem;
 
 /// Every open stream by its name
 ///
-/// An entry of about 200 bytes for each stream, taken and given back under one lock; nothing happens here per event. There
+/// An entry of about 120 bytes for each stream, taken and given back under one lock; nothing happens here per event. There
 /// are never more than `connections.max`, or with HTTP/2 that times `http2.max_streams`.
 #[derive(Debug)]
 pub(crate) struct Connections {
@@ -30,16 +33,19 @@ pub(crate) struct Connections {
 
 #[derive(Debug)]
 struct Open {
-    by_id: BTreeMap<ConnectionId, Arc<Connection>>,
+    all: Slab<Arc<Connection>>,
     by_subject: HashMap<String, usize>,
     by_transport: [usize; Transport::ALL.len()],
 }
 
-/// The name of a connection, told to its client: 128 random bits
+/// The name of a connection, told to its client: its place in the list and 96 random bits
 ///
 /// Whoever renews a connection by it must be its subject besides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct ConnectionId([u8; 16]);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ConnectionId {
+    place: u32,
+    random: [u8; 12],
+}
 
 /// One open stream
 #[derive(Debug)]
@@ -47,7 +53,7 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) transport: Transport,
     /// Who it belongs to, from when that is known
-    subject: OnceLock<String>,
+    subject: OnceLock<Box<str>>,
     pub(crate) address: IpAddr,
     pub(crate) since: Timestamp,
     subscription: OnceLock<SubscriptionId>,
@@ -63,15 +69,17 @@ pub(crate) struct Listed {
     head: u64,
     /// The client came back with a position, and it is not known yet whether anything is missing
     resuming: bool,
+    /// The client's share of what its address may have, if it comes through a proxy
+    _guest: Option<Box<Guest>>,
 }
 
 impl Connections {
-    pub(crate) fn new(metrics: &Arc<Metrics>, max_per_subject: usize) -> Arc<Self> {
+    pub(crate) fn new(metrics: &Arc<Metrics>, max: usize, max_per_subject: usize) -> Arc<Self> {
         Arc::new(Self {
             metrics: Arc::clone(metrics),
             max_per_subject,
             open: Mutex::new(Open {
-                by_id: BTreeMap::new(),
+                all: Slab::with_capacity(max.min(MAX_RESERVED)),
                 by_subject: HashMap::new(),
                 by_transport: [0; Transport::ALL.len()],
             }),
@@ -87,6 +95,7 @@ impl Connections {
         transport: Transport,
         grant: &Grant,
         address: IpAddr,
+        guest: Option<Box<Guest>>,
         now: Timestamp,
     ) -> Result<Listed, Problem> {
         let mut open = self.open();
@@ -95,7 +104,8 @@ impl Connections {
             self.check_room(&open, name)?;
             open.count(&subject, name);
         }
-        let id = ConnectionId::random();
+        let slot = open.all.vacant_entry();
+        let id = ConnectionId::random(slot.key());
         let connection = Arc::new(Connection {
             id,
             transport,
@@ -104,8 +114,8 @@ impl Connections {
             since: now,
             subscription: OnceLock::new(),
         });
+        slot.insert(Arc::clone(&connection));
         open.by_transport[transport as usize] += 1;
-        open.by_id.insert(id, Arc::clone(&connection));
         drop(open);
         Ok(Listed {
             connections: Arc::clone(self),
@@ -113,6 +123,7 @@ impl Connections {
             transport,
             head: 0,
             resuming: false,
+            _guest: guest,
         })
     }
 
@@ -127,7 +138,7 @@ impl Connections {
         grant: &Arc<Grant>,
         now: Timestamp,
     ) -> Result<(), Problem> {
-        let connection = self.open().by_id.get(&id).cloned();
+        let connection = self.open().get(id).cloned();
         let connection = connection.ok_or_else(no_such_connection)?;
         if connection.transport != Transport::EventStream {
             return Err(Problem::new(
@@ -156,7 +167,7 @@ impl Connections {
     ) -> Result<(), Problem> {
         // Held meanwhile, so that the stream cannot end and its subscription's name become another's.
         let mut open = self.open();
-        if !open.by_id.contains_key(&connection.id) {
+        if open.get(connection.id).is_none() {
             return Err(no_such_connection());
         }
         let new = grant.subject.as_ref();
@@ -195,19 +206,20 @@ impl Connections {
         self.open().by_transport
     }
 
-    /// At most `limit` of them, in the order of their names, after one
+    /// At most `limit` of them, in the order of their places, after one
     pub(crate) fn page(&self, after: Option<ConnectionId>, limit: usize) -> Vec<Arc<Connection>> {
         let open = self.open();
-        let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-        let after = open.by_id.range((from, std::ops::Bound::Unbounded));
-        after.map(|(_, one)| Arc::clone(one)).take(limit).collect()
+        let from = after.map_or(0, |after| after.place as usize + 1);
+        let places = from..open.all.capacity();
+        let after = places.filter_map(|place| open.all.get(place));
+        after.take(limit).cloned().collect()
     }
 
     fn leave(&self, connection: &Connection) {
         let mut open = self.open();
-        open.by_id.remove(&connection.id);
+        open.all.remove(connection.id.place as usize);
         open.by_transport[connection.transport as usize] -= 1;
-        let Some(subject) = connection.subject.get() else {
+        let Some(subject) = connection.subject() else {
             return;
         };
         if let Some(count) = open.by_subject.get_mut(subject) {
@@ -224,10 +236,16 @@ impl Connections {
 }
 
 impl Open {
+    /// The connection of this name, unless it has ended
+    fn get(&self, id: ConnectionId) -> Option<&Arc<Connection>> {
+        let there = self.all.get(id.place as usize);
+        there.filter(|connection| connection.id == id)
+    }
+
     /// Counts a connection to its subject
-    fn count(&mut self, of: &OnceLock<String>, subject: &str) {
+    fn count(&mut self, of: &OnceLock<Box<str>>, subject: &str) {
         // A connection gets its subject once, under the lock.
-        let _ = of.set(subject.to_owned());
+        let _ = of.set(subject.into());
         *self.by_subject.entry(subject.to_owned()).or_default() += 1;
     }
 }
@@ -259,7 +277,7 @@ fn not_renewed(error: &SubscribeError) -> Problem {
 impl Connection {
     /// Who it belongs to
     pub(crate) fn subject(&self) -> Option<&str> {
-        self.subject.get().map(String::as_str)
+        self.subject.get().map(|subject| &**subject)
     }
 
     /// What it reads; known as soon as it has begun
@@ -327,18 +345,22 @@ impl Drop for Listed {
 }
 
 impl ConnectionId {
-    fn random() -> Self {
-        let mut bytes = [0; 16];
+    fn random(place: usize) -> Self {
+        let mut random = [0; 12];
         SystemRandom::new()
-            .fill(&mut bytes)
+            .fill(&mut random)
             .expect("the operating system has random numbers");
-        Self(bytes)
+        let place = u32::try_from(place).expect("there are fewer connections than 2^32");
+        Self { place, random }
     }
 }
 
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&self.place.to_be_bytes());
+        bytes[4..].copy_from_slice(&self.random);
+        f.write_str(&URL_SAFE_NO_PAD.encode(bytes))
     }
 }
 
@@ -347,7 +369,12 @@ impl std::str::FromStr for ConnectionId {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| ())?;
-        bytes.try_into().map(Self).map_err(|_| ())
+        let bytes: [u8; 16] = bytes.try_into().map_err(|_| ())?;
+        let (place, random) = bytes.split_first_chunk().ok_or(())?;
+        Ok(Self {
+            place: u32::from_be_bytes(*place),
+            random: random.try_into().map_err(|_| ())?,
+        })
     }
 }
 
@@ -365,12 +392,12 @@ mod tests {
     #[track_caller]
     fn enter(connections: &Arc<Connections>, subject: Option<&str>) -> Result<Listed, Problem> {
         let address = [192, 0, 2, 1].into();
-        connections.enter(Transport::Push, &of(subject), address, Timestamp(1))
+        connections.enter(Transport::Push, &of(subject), address, None, Timestamp(1))
     }
 
     #[test]
     fn a_subject_has_no_more_than_its_share_and_gets_it_back() {
-        let connections = Connections::new(&Arc::default(), 2);
+        let connections = Connections::new(&Arc::default(), 100, 2);
         let first = enter(&connections, Some("ann")).unwrap();
         let _second = enter(&connections, Some("ann")).unwrap();
         let problem = enter(&connections, Some("ann")).unwrap_err();
@@ -383,7 +410,7 @@ mod tests {
 
     #[test]
     fn pages_name_each_connection_once() {
-        let connections = Connections::new(&Arc::default(), 2);
+        let connections = Connections::new(&Arc::default(), 100, 2);
         let held: Vec<_> = (0..25)
             .map(|_| enter(&connections, None).unwrap())
             .collect();
@@ -394,8 +421,7 @@ mod tests {
             after = Some(last.id);
             seen.extend(page.iter().map(|one| one.id));
         }
-        let mut names: Vec<_> = held.iter().map(Listed::id).collect();
-        names.sort_unstable();
+        let names: Vec<_> = held.iter().map(Listed::id).collect();
         assert_eq!(seen, names);
         drop(held);
         assert!(connections.page(None, 10).is_empty());
@@ -403,8 +429,18 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_a_connection_that_has_ended_is_not_that_of_the_next_one_in_its_place() {
+        let connections = Connections::new(&Arc::default(), 100, 2);
+        let first = enter(&connections, None).unwrap().id();
+        let second = enter(&connections, None).unwrap();
+        assert_eq!(first.place, second.id().place);
+        assert!(connections.open().get(first).is_none());
+        assert!(connections.open().get(second.id()).is_some());
+    }
+
+    #[test]
     fn a_name_is_read_back_from_its_text() {
-        let id = ConnectionId::random();
+        let id = ConnectionId::random(258);
         assert_eq!(id.to_string().len(), 22);
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!("feed".parse::<ConnectionId>(), Err(()));

@@ -226,6 +226,19 @@ fn since_time(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
     Ok(Timestamp(since.as_millis() as u64))
 }
 
+/// What a connection of `push.v1` whose URL names nothing may say of its reading: how it lags, and no more
+pub(crate) fn lag_of_none(app: &Arc<App>, query: &Query<'_>) -> Result<LagPolicy, Problem> {
+    for name in ["after", "last_event_id", "last", "since"] {
+        if query.all(name).next().is_some() {
+            return Err(Problem::bad_parameter(format!(
+                "`{name}` says where reading starts, and the URL names nothing to read: add `match`, or give it with the \
+                 command `subscribe`"
+            )));
+        }
+    }
+    lag(app, query)
+}
+
 fn lag(app: &Arc<App>, query: &Query<'_>) -> Result<LagPolicy, Problem> {
     let Some(name) = query.one("lag")? else {
         return Ok(app.lag_policy(app.config.lag.policy));

@@ -20,6 +20,7 @@ mod leaving;
 mod lines;
 pub mod logging;
 mod metrics;
+mod operations;
 mod page;
 mod pages;
 mod peer;

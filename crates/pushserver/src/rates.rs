@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -104,7 +105,7 @@ impl<K: Eq + Hash> Rates<K> {
 /// How often anybody may publish
 #[derive(Debug)]
 pub(crate) struct PublishRates {
-    is_open: bool,
+    is_open: AtomicBool,
     keys: Rates<String>,
     subjects: Rates<String>,
     addresses: Rates<IpAddr>,
@@ -114,7 +115,7 @@ impl PublishRates {
     /// Where there is no key there is nobody to be told apart, and programs of this machine publish as they like
     pub(crate) fn new(rates: &config::Rates, auth: &Auth) -> Self {
         Self {
-            is_open: auth.is_open(),
+            is_open: AtomicBool::new(auth.is_open()),
             keys: Rates::new(rates.key_publishes_per_second),
             subjects: Rates::new(rates.subject_publishes_per_second),
             addresses: Rates::new(rates.subject_publishes_per_second),
@@ -123,7 +124,12 @@ impl PublishRates {
 
     /// Whether nobody is held back
     pub(crate) fn is_open(&self) -> bool {
-        self.is_open
+        self.is_open.load(Ordering::Relaxed)
+    }
+
+    /// There is a key now, or there is none any more
+    pub(crate) fn reload(&self, auth: &Auth) {
+        self.is_open.store(auth.is_open(), Ordering::Relaxed);
     }
 
     /// Lets `events` through, or says that there were too many
@@ -134,7 +140,7 @@ impl PublishRates {
         events: usize,
         now: Timestamp,
     ) -> Result<(), Problem> {
-        if self.is_open || events == 0 {
+        if self.is_open() || events == 0 {
             return Ok(());
         }
         let (taken, setting) = match subject {

@@ -7,11 +7,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pushcore::Timestamp;
+use pushcore::store::Store;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::app::{App, StartError};
 use crate::config::{Config, DrainMode};
 use crate::leaving::Phase;
+use crate::operations;
 use crate::shard::Shard;
 use crate::snapshot;
 
@@ -41,23 +43,35 @@ impl Server {
     /// When the address cannot be listened on, a key or the snapshot's place cannot be used, or a thread cannot be
     /// started.
     pub fn start(config: Config) -> io::Result<Self> {
-        let shards = config.server.shards.get();
-        let wanted = config.server.listen;
         if let Some(path) = &config.log.snapshot {
             snapshot::check(path)?;
         }
-        let first = listen(wanted, shards > 1)?;
-        let address = first.local_addr()?;
-        let mut listeners = vec![first];
-        for _ in 1..shards {
-            listeners.push(listen(address, true)?);
-        }
-        let app = App::new(config, None).map_err(io::Error::other)?;
+        let listeners = Listeners::open(&config)?;
+        Self::serve(App::new(config, None).map_err(io::Error::other)?, listeners)
+    }
+
+    /// The same over a log that `store` keeps, which other servers may share
+    ///
+    /// Blocks until what the store retains is read. The store brings whatever threads or tasks it needs.
+    ///
+    /// # Errors
+    /// As [`start`](Server::start), and when the store cannot be read or followed.
+    pub fn start_over(config: Config, store: Arc<dyn Store>) -> io::Result<Self> {
+        let listeners = Listeners::open(&config)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let app = runtime.block_on(App::over(store, config, None));
+        Self::serve(app.map_err(io::Error::other)?, listeners)
+    }
+
+    fn serve(app: Arc<App>, listeners: Listeners) -> io::Result<Self> {
+        let (address, shards) = (listeners.address, listeners.of_shards.len());
         for warning in app.authority.warnings() {
             tracing::warn!("{warning}");
         }
         let mut threads = Vec::with_capacity(shards + 1);
-        for (index, listener) in listeners.into_iter().enumerate() {
+        for (index, listener) in listeners.of_shards.into_iter().enumerate() {
             let app = Arc::clone(&app);
             let run = move || {
                 if let Err(error) = Shard::run(app, listener) {
@@ -69,6 +83,10 @@ impl Server {
                     .name(format!("shard-{index}"))
                     .spawn(run)?,
             );
+        }
+        if let Some(listener) = listeners.of_operations {
+            tracing::info!(address = %listener.local_addr()?, "listening for those who watch");
+            threads.push(operations::spawn(Arc::clone(&app), listener)?);
         }
         let ticking = Arc::clone(&app);
         threads.push(
@@ -107,6 +125,7 @@ impl Server {
             tls.reload(config)?;
         }
         self.app.authority.reload(config)?;
+        self.app.publish_rates.reload(&config.auth);
         let encrypted = self.is_encrypted();
         if settled(config, encrypted) != settled(&self.app.config, encrypted) {
             tracing::warn!(
@@ -192,6 +211,7 @@ fn tick(app: &App) {
     let interval = app.config.auth.reread_interval;
     let mut look = Instant::now() + interval;
     while app.leaving.phase() < Phase::Gone {
+        app.clock.catch_up();
         let now = app.clock.now();
         app.hub.handle_tick(now);
         if Instant::now() >= look {
@@ -218,6 +238,34 @@ fn tick(app: &App) {
     }
 }
 
+/// Where the server listens, before anybody is answered
+struct Listeners {
+    address: SocketAddr,
+    /// One for each, all on one port
+    of_shards: Vec<TcpListener>,
+    of_operations: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// In rolling mode the next server may listen before this one has left, so that no port is ever closed.
+    fn open(config: &Config) -> io::Result<Self> {
+        let shards = config.server.shards.get();
+        let rolling = config.drain.mode == DrainMode::Rolling;
+        let first = listen(config.server.listen, rolling || shards > 1)?;
+        let address = first.local_addr()?;
+        let mut of_shards = vec![first];
+        for _ in 1..shards {
+            of_shards.push(listen(address, true)?);
+        }
+        let of_operations = config.metrics.listen;
+        Ok(Self {
+            address,
+            of_shards,
+            of_operations: of_operations.map(|to| listen(to, rolling)).transpose()?,
+        })
+    }
+}
+
 fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -226,7 +274,7 @@ fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     )?;
     socket.set_reuse_address(true)?;
     if shared {
-        // Each shard has a listener of its own, and the system spreads connections over them.
+        // The system spreads connections over the listeners of one port.
         socket.set_reuse_port(true)?;
     }
     socket.set_nonblocking(true)?;

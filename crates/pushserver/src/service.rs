@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use pushcore::store::Store;
 use pushcore::{Hub, Timestamp};
 
 use crate::answer::{Answer, Carrier, answer};
@@ -55,7 +56,7 @@ const MAX_TICK: Duration = Duration::from_millis(500);
 impl PushService {
     /// Sets up the hub and what surrounds it; to be called on a tokio runtime, where a task keeps the hub's time
     ///
-    /// `authorizer` decides who may do what; without one the configuration does. Settings about listening, shards
+    /// `authorizer` decides who may do what; without one the configuration does. Settings about listening, shards,
     /// TLS and the snapshot are the surrounding program's own and not looked at.
     ///
     /// # Errors
@@ -64,12 +65,25 @@ impl PushService {
         config: Config,
         authorizer: Option<Arc<dyn Authorizer>>,
     ) -> Result<Self, StartError> {
-        let mut config = config;
-        config.log.snapshot = None;
-        config.tls = Config::default().tls;
-        let app = App::new(config, authorizer)?;
+        Ok(Self::around(App::new(mounted(config), authorizer)?))
+    }
+
+    /// The same over a log that `store` keeps, which other programs may share
+    ///
+    /// # Errors
+    /// As [`new`](PushService::new), and when the store cannot be read or followed.
+    pub async fn over(
+        store: Arc<dyn Store>,
+        config: Config,
+        authorizer: Option<Arc<dyn Authorizer>>,
+    ) -> Result<Self, StartError> {
+        let app = App::over(store, mounted(config), authorizer).await?;
+        Ok(Self::around(app))
+    }
+
+    fn around(app: Arc<App>) -> Self {
         tokio::spawn(tick(Arc::downgrade(&app)));
-        Ok(Self { app })
+        Self { app }
     }
 
     /// The hub behind the service, for publishing and subscribing from inside the program
@@ -137,12 +151,21 @@ impl hyper::service::Service<Request<hyper::body::Incoming>> for PushService {
     }
 }
 
+/// A configuration without what is the surrounding program's own
+fn mounted(config: Config) -> Config {
+    let mut config = config;
+    config.log.snapshot = None;
+    config.tls = Config::default().tls;
+    config
+}
+
 /// Keeps the hub's time for as long as the service is there
 async fn tick(app: Weak<App>) {
     loop {
         let wait = match app.upgrade() {
             None => return,
             Some(app) => {
+                app.clock.catch_up();
                 let now = app.clock.now();
                 app.hub.handle_tick(now);
                 let due = app.hub.poll_timeout().unwrap_or(Timestamp(u64::MAX));

@@ -53,7 +53,7 @@ where
     })?;
     let ticket = app
         .authority
-        .issue_ticket(grant, &patterns, lifetime, app.clock.now())
+        .issue_ticket(grant, &patterns, lifetime, app.clock.wall())
         .map_err(|error| refused(&error))?;
     let answer = json!({ "ticket": ticket.text.expose(), "expires": ticket.expires.0 });
     Ok(json_response(StatusCode::OK, &answer))

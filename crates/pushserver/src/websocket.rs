@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Version, header};
-use pushcore::{Grant, Start, SubscribeOptions};
+use pushcore::{Grant, LagPolicy, Start, SubscribeOptions};
 use ws_codec::handshake::{Deflate, DeflateConfig, Opening, Rejection, Via};
 
 use crate::app::App;
@@ -37,6 +37,15 @@ pub(crate) fn is_asked_for(parts: &Parts) -> bool {
                 .split(',')
                 .any(|token| token.trim().eq_ignore_ascii_case("websocket"))
         })
+}
+
+/// Whether a client has shown what allows it to read what its URL names
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Showing {
+    /// In its request, or nothing needs to be shown
+    Done,
+    /// In the first message, as `push.v1` allows
+    ToCome,
 }
 
 /// A handshake that is right, before it is known what may be read
@@ -98,15 +107,15 @@ impl Handshake {
 
     /// Opens the door that the subprotocol asks for
     ///
-    /// `reading` is what the URL names; without a subprotocol that must be one exact topic. `without_token` lets in a
-    /// client of `push.v1` that has yet to show what allows it.
+    /// `reading` is what the URL names; without a subprotocol that must be one exact topic.
     pub(crate) fn open(
         self,
         app: &Arc<App>,
         reading: Option<Reading>,
+        lag: LagPolicy,
         grant: Arc<Grant>,
         mut listed: Listed,
-        without_token: bool,
+        showing: Showing,
     ) -> Result<StreamStart, Problem> {
         let now = app.clock.now();
         let topic = match reading.as_ref().map(|reading| &reading.patterns[..]) {
@@ -119,13 +128,14 @@ impl Handshake {
             ));
         }
         let resuming = reading.as_ref().is_some_and(Reading::is_resuming);
-        let awaited = reading.as_ref().filter(|_| without_token).cloned();
+        let awaits = showing == Showing::ToCome;
+        let awaited = reading.as_ref().filter(|_| awaits).cloned();
         let awaited = awaited.map(|reading| Awaited {
             reading,
             until: now.saturating_add(app.config.websocket.token_timeout),
         });
         let options = match reading {
-            Some(reading) if without_token => SubscribeOptions {
+            Some(reading) if awaits => SubscribeOptions {
                 patterns: Vec::new(),
                 start: Start::Now,
                 ..reading.into_options(&grant)
@@ -133,6 +143,7 @@ impl Handshake {
             Some(reading) => reading.into_options(&grant),
             None => SubscribeOptions {
                 start: Start::Now,
+                lag,
                 grant: Some(Arc::clone(&grant)),
                 ..Default::default()
             },

@@ -39,18 +39,7 @@ fn main() -> ExitCode {
         eprintln!("decode: standard input: {error}");
         return ExitCode::FAILURE;
     }
-    let mut lines = Vec::new();
-    if let Err(wrong) = decode(&bytes, &options, &mut lines) {
-        let at = match wrong.at {
-            Some(at) => at,
-            None => prove(&bytes, &options),
-        };
-        lines.push(format!(
-            r#"{{"violation":{},"close_code":{},"at":{at}}}"#,
-            quote(&wrong.failure.to_string()),
-            wrong.failure.close_code(),
-        ));
-    }
+    let lines = tell(&bytes, &options);
     let mut out = io::stdout().lock();
     match lines.iter().try_for_each(|line| writeln!(out, "{line}")) {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,7 +47,25 @@ fn main() -> ExitCode {
     }
 }
 
-struct Options {
+/// The lines for these bytes.
+pub fn tell(bytes: &[u8], options: &Options) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Err(wrong) = decode(bytes, options, &mut lines) {
+        let at = match wrong.at {
+            Some(at) => at,
+            None => prove(bytes, options),
+        };
+        lines.push(format!(
+            r#"{{"violation":{},"close_code":{},"at":{at}}}"#,
+            quote(&wrong.failure.to_string()),
+            wrong.failure.close_code(),
+        ));
+    }
+    lines
+}
+
+/// What the command line says.
+pub struct Options {
     role: Role,
     deflate: bool,
     chunk: usize,
@@ -66,7 +73,8 @@ struct Options {
 }
 
 impl Options {
-    fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
+    /// The options of these arguments, or what is wrong with them.
+    pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         let mut role = None;
         let mut options = Options {
             role: Role::Server,

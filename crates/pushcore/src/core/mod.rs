@@ -47,7 +47,7 @@ impl Core {
         let forms = FormCache::new(config.max_form_bytes);
         Core {
             log: Log::new(config.clone(), epoch, random.next(), forms, now),
-            cursors: Slab::new(),
+            cursors: Slab::with_capacity(config.reserved_subscriptions),
             window: Window::default(),
             revoked: Revoked::default(),
             presence: Presence::new(config.max_presence_changes),

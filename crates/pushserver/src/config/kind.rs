@@ -170,6 +170,21 @@ impl Kind for Span {
     }
 }
 
+/// A length of time that may be none at all
+pub(crate) struct SpanOrZero;
+
+impl Kind for SpanOrZero {
+    type Value = Duration;
+    const WANTS: &'static str = r#"a duration such as "0s", "500ms", "15s" or "5m""#;
+
+    fn read(raw: Raw<'_>) -> Result<Duration, Wrong> {
+        raw.text()
+            .and_then(|text| humantime::parse_duration(text).ok())
+            .filter(|span| *span <= MAX_SPAN)
+            .ok_or(Wrong::whole(Self::WANTS))
+    }
+}
+
 /// Longest span a setting may have: a hundred years, so that adding one to a clock never overflows
 const MAX_SPAN: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 

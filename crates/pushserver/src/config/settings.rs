@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::{
-    Address, Cores, Count, File, List, Maybe, Size, Span, Switch, Tables, Text, Topics, choice,
+    Address, Cores, Count, File, List, Maybe, Size, Span, SpanOrZero, Switch, Tables, Text, Topics,
+    choice,
 };
 use super::network::Network;
 use super::section::section;
@@ -274,7 +275,7 @@ section! {
         /// Accept tokens without `exp`, which then last until they are revoked.
         allow_eternal_tokens: bool = "false" as Switch,
         /// How far apart clocks may be when `exp` and `nbf` are checked.
-        leeway: Duration = "30s" as Span,
+        leeway: Duration = "30s" as SpanOrZero,
         /// Largest token, ticket or API key looked at.
         max_token_bytes: usize = "8KiB" as Size,
         /// Most patterns in one grant.
@@ -371,6 +372,11 @@ section! {
         /// `admin` asks for an administrator's authority; `loopback` also lets in programs on this machine that come
         /// without a proxy; `everyone` asks for nothing.
         access: Access = "loopback" as Access,
+        /// Another address to listen on, for `/metrics`, `/health` and `/ready` alone; `none` listens nowhere else.
+        ///
+        /// It is there until the process ends, and whatever the clients do: while the server leaves, and when
+        /// `connections.max` is reached. Clear text, HTTP/1.1, at most 32 connections. `metrics.access` holds here too.
+        listen: Option<SocketAddr> = "none" as Maybe<Address>,
     }
 
     /// The page at `/console`

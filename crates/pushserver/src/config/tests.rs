@@ -123,6 +123,57 @@ fn every_setting_can_be_set_from_the_environment_under_a_name_of_its_own() {
     assert_eq!(variables.len(), all);
 }
 
+/// The sources of the server, without the configuration itself and without tests
+fn sources(folder: &Path, into: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let is = |names: &[&str]| names.iter().any(|name| path.ends_with(name));
+        if is(&["config", "tests", "scenarios", "tests.rs"]) {
+            continue;
+        }
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let (code, _tests) = text
+                .split_once("#[cfg(test)]\nmod tests")
+                .unwrap_or((&text, ""));
+            into.push_str(code);
+        }
+    }
+}
+
+/// Whether a field of this name is looked at, and not a method called
+fn reads(sources: &str, field: &str) -> bool {
+    let part_of_a_name = |c: char| c.is_alphanumeric() || c == '_';
+    let looked_at = |(at, found): (usize, &str)| {
+        let (before, after) = (&sources[..at], &sources[at + found.len()..]);
+        let ends = !after.starts_with(|c: char| part_of_a_name(c) || c == '(');
+        // `config.field`, or one of the fields that a pattern takes apart.
+        let begins = before.ends_with('.') || before.trim_end().ends_with([',', '{']);
+        ends && begins
+    };
+    sources.match_indices(field).any(looked_at)
+}
+
+#[test]
+fn every_setting_is_read_by_something() {
+    let mut all = String::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
+    assert!(!reads(&all, "a_setting_that_nobody_reads"));
+    let mut config = Config::default();
+    let rows = config
+        .sections()
+        .into_iter()
+        .flat_map(|(_, section)| section.rows());
+    let names = rows.flat_map(|row| {
+        let entry = row.entry.unwrap_or_default().iter();
+        entry.map(|row| row.name).chain([row.name])
+    });
+    let unread: Vec<_> = names.filter(|name| !reads(&all, name)).collect();
+    assert!(unread.is_empty(), "set and never looked at: {unread:?}");
+}
+
 #[test]
 fn an_unknown_key_is_an_error_that_names_the_nearest() {
     check_complaint(

@@ -41,7 +41,15 @@ enum End {
 }
 
 /// Serves HTTP/1.1 on a fresh connection until it ends, becomes a stream, or turns out to speak HTTP/2
-pub(super) async fn drive(shard: Rc<Shard>, sock: Sock, addr: SocketAddr, place: Place) {
+///
+/// Its client could have sent its first head `since` then.
+pub(super) async fn drive(
+    shard: Rc<Shard>,
+    sock: Sock,
+    addr: SocketAddr,
+    place: Place,
+    since: Instant,
+) {
     let peer = Peer { addr };
     let handoff = Rc::new(Handoff {
         start: RefCell::new(None),
@@ -77,9 +85,24 @@ pub(super) async fn drive(shard: Rc<Shard>, sock: Sock, addr: SocketAddr, place:
     let mut asked_to_finish = false;
     // hyper's own timeout begins when the connection falls idle; a head that has begun gets less time.
     let head_timeout = limits.head_timeout;
-    let mut head_deadline = pin!(tokio::time::sleep(head_timeout));
-    handoff.traffic.head_since.set(Some(Instant::now()));
+    let mut head_deadline = pin!(tokio::time::sleep_until((since + head_timeout).into()));
+    handoff.traffic.head_since.set(Some(since));
     let end = poll_fn(|cx| {
+        if !asked_to_finish && leaving.as_mut().poll(cx).is_ready() {
+            asked_to_finish = true;
+            Pin::new(&mut conn).graceful_shutdown();
+        }
+        match Pin::new(&mut conn).poll(cx) {
+            Poll::Ready(Err(error)) if error.is_parse_version_h2() => {
+                return Poll::Ready(End::Http2);
+            }
+            Poll::Ready(_) => return Poll::Ready(End::Done),
+            Poll::Pending => {}
+        }
+        if handoff.start.borrow().is_some() && !handoff.traffic.unflushed.get() {
+            return Poll::Ready(End::TakeOver);
+        }
+        // Last, because most heads are here whole and need no timer.
         if let Some(since) = handoff.traffic.head_since.get() {
             let deadline = tokio::time::Instant::from(since + head_timeout);
             if head_deadline.deadline() != deadline {
@@ -90,20 +113,7 @@ pub(super) async fn drive(shard: Rc<Shard>, sock: Sock, addr: SocketAddr, place:
                 return Poll::Ready(End::Done);
             }
         }
-        if !asked_to_finish && leaving.as_mut().poll(cx).is_ready() {
-            asked_to_finish = true;
-            Pin::new(&mut conn).graceful_shutdown();
-        }
-        match Pin::new(&mut conn).poll(cx) {
-            Poll::Ready(Err(error)) if error.is_parse_version_h2() => Poll::Ready(End::Http2),
-            Poll::Ready(_) => Poll::Ready(End::Done),
-            Poll::Pending
-                if handoff.start.borrow().is_some() && !handoff.traffic.unflushed.get() =>
-            {
-                Poll::Ready(End::TakeOver)
-            }
-            Poll::Pending => Poll::Pending,
-        }
+        Poll::Pending
     })
     .await;
     match end {

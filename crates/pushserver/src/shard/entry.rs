@@ -22,16 +22,27 @@ pub(super) struct Entry {
     sock: Sock,
     waker: Waker,
     door: Door,
+    held: Option<Box<Held>>,
+    stage: Stage,
+    pub(super) scheduled: Scheduled,
+    _place: Place,
+}
+
+/// What a stream has only at its start, at its end and while its client takes nothing
+///
+/// Apart from the entry, because most streams have nothing of it for most of their time.
+#[derive(Default)]
+struct Held {
+    /// What the client sent after its request
+    early: Bytes,
     /// Bytes that are committed to this connection but not on its socket: at most one output of the door
     unsent: Bytes,
     /// Since when the socket has taken nothing, while `unsent` waits
     blocked_since: Option<Timestamp>,
-    early: Option<Box<Bytes>>,
-    stage: Stage,
     /// When the stream is sent away, and when its client is to come back after that
     farewell: Option<(Timestamp, Duration)>,
-    pub(super) scheduled: Scheduled,
-    _place: Place,
+    /// Until when a stream lingers
+    until: Timestamp,
 }
 
 /// How far a stream is on its way to its end
@@ -39,15 +50,14 @@ pub(super) struct Entry {
 /// ```text
 ///   Streaming --the door's last bytes--> Finishing --written, write side shut--> Lingering --> over
 /// ```
+#[derive(Clone, Copy)]
 enum Stage {
     Streaming,
-    /// The last bytes are in `unsent`
+    /// The last bytes are committed
     Finishing,
     /// Everything is written; what the client still sends is read and thrown away until it closes too, because
     /// closing a socket with unread bytes resets the connection and may destroy the last event on its way
-    Lingering {
-        until: Timestamp,
-    },
+    Lingering,
 }
 
 /// How a visit ended
@@ -79,11 +89,12 @@ impl Entry {
             sock,
             waker,
             door,
-            unsent: head,
-            blocked_since: None,
-            early: (!early.is_empty()).then(|| Box::new(early)),
+            held: Some(Box::new(Held {
+                early,
+                unsent: head,
+                ..Held::default()
+            })),
             stage: Stage::Streaming,
-            farewell: None,
             scheduled: Scheduled::default(),
             _place: place,
         }
@@ -91,18 +102,18 @@ impl Entry {
 
     /// When time alone gives the connection something to do
     pub(super) fn deadline(&self, app: &Arc<App>) -> Timestamp {
-        if let Stage::Lingering { until } = self.stage {
-            return until;
-        }
         let door = self.door.deadline();
-        let door = match self.farewell {
-            Some((at, _)) => door.min(at),
-            None => door,
+        let Some(held) = &self.held else {
+            return door;
         };
-        match self.blocked_since {
+        if matches!(self.stage, Stage::Lingering) {
+            return held.until;
+        }
+        match (held.blocked_since, held.farewell) {
             // Whatever else is due has to wait until the socket takes something again.
-            Some(since) => since.saturating_add(app.config.stream.write_deadline),
-            None => door,
+            (Some(since), _) => since.saturating_add(app.config.stream.write_deadline),
+            (None, Some((at, _))) => door.min(at),
+            (None, None) => door,
         }
     }
 
@@ -112,6 +123,9 @@ impl Entry {
         let waker = std::mem::replace(&mut self.waker, Waker::noop().clone());
         let turn = self.turn_with(&mut Context::from_waker(&waker), app, now, read_buffer);
         self.waker = waker;
+        if self.held.as_deref().is_some_and(Held::is_empty) {
+            self.held = None;
+        }
         turn
     }
 
@@ -127,14 +141,17 @@ impl Entry {
             Received::Some => true,
             Received::End => return Turn::Over,
         };
-        if let Stage::Lingering { until } = self.stage {
-            return if now >= until { Turn::Over } else { Turn::Idle };
-        }
-        if let Some((at, returns)) = self.farewell
-            && now >= at
-        {
-            self.farewell = None;
-            self.door.handle_leave(returns, now);
+        if let Some(held) = &mut self.held {
+            if matches!(self.stage, Stage::Lingering) {
+                return if now >= held.until {
+                    Turn::Over
+                } else {
+                    Turn::Idle
+                };
+            }
+            if let Some((_, returns)) = held.farewell.take_if(|(at, _)| now >= *at) {
+                self.door.handle_leave(returns, now);
+            }
         }
         self.door.handle_time(now);
         let was_paused = !self.door.wants_input(app);
@@ -150,7 +167,11 @@ impl Entry {
 
     /// The server leaves: from its next visit on, the stream knows when it ends
     pub(super) fn handle_leave(&mut self, farewell: Farewell, now: Timestamp) {
-        self.farewell = Some((now.saturating_add(farewell.stays), farewell.returns));
+        self.held().farewell = Some((now.saturating_add(farewell.stays), farewell.returns));
+    }
+
+    fn held(&mut self) -> &mut Held {
+        self.held.get_or_insert_default()
     }
 
     fn receive(
@@ -160,10 +181,10 @@ impl Entry {
         now: Timestamp,
         buffer: &mut [u8],
     ) -> Received {
-        if let Some(mut early) = self.early.take() {
-            while early.has_remaining() {
-                let n = early.len().min(buffer.len());
-                early.copy_to_slice(&mut buffer[..n]);
+        if let Some(held) = &mut self.held {
+            while held.early.has_remaining() {
+                let n = held.early.len().min(buffer.len());
+                held.early.copy_to_slice(&mut buffer[..n]);
                 self.door.handle_input(app, now, &mut buffer[..n]);
             }
         }
@@ -188,51 +209,44 @@ impl Entry {
         Received::Some
     }
 
-    /// Puts on the socket all that is committed; says how much that was
-    fn push_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut total = 0;
+    /// Puts bytes on the socket until all of them are there; what was put leaves `bytes`
+    fn push_out(&mut self, cx: &mut Context<'_>, bytes: &mut Bytes) -> Poll<io::Result<()>> {
         loop {
             ready!(self.sock.poll_flush_now(cx))?;
-            if self.unsent.is_empty() {
-                return Poll::Ready(Ok(total));
+            if bytes.is_empty() {
+                return Poll::Ready(Ok(()));
             }
-            let n = ready!(self.sock.poll_write_now(cx, &self.unsent))?;
+            let n = ready!(self.sock.poll_write_now(cx, bytes))?;
             if n == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.blocked_since = None;
-            self.unsent.advance(n);
-            total += n;
+            bytes.advance(n);
         }
     }
 
     fn send(&mut self, cx: &mut Context<'_>, app: &Arc<App>, now: Timestamp) -> Sent {
+        let mut output = match &mut self.held {
+            Some(held) => std::mem::take(&mut held.unsent),
+            None => Bytes::new(),
+        };
         let mut sent = 0;
         let mut drained = false;
         loop {
-            match self.push_out(cx) {
-                Poll::Ready(Ok(n)) => sent += n,
+            let len = output.len();
+            match self.push_out(cx, &mut output) {
+                Poll::Ready(Ok(())) => sent += len,
                 Poll::Ready(Err(_)) => return Sent::End,
-                Poll::Pending => {
-                    self.door.handle_blocked();
-                    let since = *self.blocked_since.get_or_insert(now);
-                    let deadline: Duration = app.config.stream.write_deadline;
-                    if now >= since.saturating_add(deadline) {
-                        app.metrics.closed("write-deadline");
-                        return Sent::End;
-                    }
-                    return Sent::All;
-                }
+                Poll::Pending => return self.blocked(output, len, app, now),
             }
-            self.blocked_since = None;
-            self.unsent = Bytes::new();
+            if let Some(held) = &mut self.held {
+                held.blocked_since = None;
+            }
             if matches!(self.stage, Stage::Finishing) {
                 if let Poll::Ready(Err(_)) = self.sock.poll_shutdown_write(cx) {
                     return Sent::End;
                 }
-                self.stage = Stage::Lingering {
-                    until: now.saturating_add(LINGER),
-                };
+                self.stage = Stage::Lingering;
+                self.held().until = now.saturating_add(LINGER);
                 return Sent::All;
             }
             if sent >= TURN_BYTES {
@@ -243,17 +257,43 @@ impl Entry {
             }
             match self.door.poll_output(cx, app, now) {
                 Poll::Pending => return Sent::All,
-                Poll::Ready(Output::Bytes(bytes)) => self.unsent = bytes,
+                Poll::Ready(Output::Bytes(bytes)) => output = bytes,
                 Poll::Ready(Output::Drained(bytes)) => {
-                    self.unsent = bytes;
+                    output = bytes;
                     drained = true;
                 }
                 Poll::Ready(Output::Last(bytes)) => {
-                    self.unsent = bytes;
+                    output = bytes;
                     self.stage = Stage::Finishing;
                 }
             }
         }
+    }
+
+    /// Keeps what the socket has no room for, `len` bytes before this visit, unless it has had none for too long
+    fn blocked(&mut self, unsent: Bytes, len: usize, app: &Arc<App>, now: Timestamp) -> Sent {
+        self.door.handle_blocked();
+        let held = self.held();
+        if unsent.len() < len {
+            held.blocked_since = None;
+        }
+        held.unsent = unsent;
+        let since = *held.blocked_since.get_or_insert(now);
+        if now >= since.saturating_add(app.config.stream.write_deadline) {
+            app.metrics.closed("write-deadline");
+            return Sent::End;
+        }
+        Sent::All
+    }
+}
+
+impl Held {
+    fn is_empty(&self) -> bool {
+        self.early.is_empty()
+            && self.unsent.is_empty()
+            && self.blocked_since.is_none()
+            && self.farewell.is_none()
+            && self.until == Timestamp::default()
     }
 }
 

@@ -57,6 +57,12 @@ struct State {
 /// One buffer a shard, so its size costs nothing per connection; 64 KiB takes the largest default message whole.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
+/// Places for connections that are reserved at once
+///
+/// Reserved and not grown, because growing copies every connection while all of them wait, and leaves as much behind.
+/// What is not used costs addresses and no memory: at most 144 bytes a place, 150 MB a shard.
+pub(crate) const MAX_RESERVED: usize = 1 << 20;
+
 /// Visits of one turn between two looks at the clock
 ///
 /// A visit that writes takes some 10 µs, so deadlines and the delivery lag are known within a millisecond in a turn of any
@@ -83,12 +89,13 @@ impl Shard {
 
     fn new(app: Arc<App>) -> Self {
         let dirty = DirtySet::new(app.config.connections.max);
+        let reserved = app.config.connections.max.min(MAX_RESERVED);
         Self {
             app,
             dirty,
             state: RefCell::new(State {
-                entries: Slab::new(),
-                timers: Timers::default(),
+                entries: Slab::with_capacity(reserved),
+                timers: Timers::with_capacity(reserved),
                 todo: Vec::new(),
                 read_buffer: vec![0; READ_BUFFER_BYTES].into(),
             }),

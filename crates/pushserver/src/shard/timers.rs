@@ -13,11 +13,17 @@ use pushcore::Timestamp;
 #[derive(Debug, Default)]
 pub(crate) struct Timers(BinaryHeap<Reverse<(Timestamp, u32)>>);
 
-/// The entry of one connection in [`Timers`]
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Scheduled(Option<Timestamp>);
+/// The entry of one connection in [`Timers`]; [`NEVER`] if there is none
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scheduled(Timestamp);
+
+const NEVER: Timestamp = Timestamp(u64::MAX);
 
 impl Timers {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self(BinaryHeap::with_capacity(capacity))
+    }
+
     /// Makes sure that the connection is looked at no later than `deadline`
     pub(crate) fn schedule(
         &mut self,
@@ -25,10 +31,10 @@ impl Timers {
         index: usize,
         deadline: Timestamp,
     ) {
-        if scheduled.0.is_some_and(|at| at <= deadline) {
+        if scheduled.0 <= deadline {
             return;
         }
-        scheduled.0 = Some(deadline);
+        scheduled.0 = deadline;
         self.0.push(Reverse((deadline, index as u32)));
     }
 
@@ -51,11 +57,17 @@ impl Timers {
 impl Scheduled {
     /// Takes note that the entry for `at` fired; false if it was a stale one
     pub(crate) fn fired(&mut self, at: Timestamp) -> bool {
-        if self.0 == Some(at) {
-            self.0 = None;
-            return true;
+        let is_current = self.0 == at;
+        if is_current {
+            self.0 = NEVER;
         }
-        false
+        is_current
+    }
+}
+
+impl Default for Scheduled {
+    fn default() -> Self {
+        Self(NEVER)
     }
 }
 

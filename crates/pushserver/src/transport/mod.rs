@@ -48,10 +48,15 @@ pub(crate) enum Output {
 /// they are sent to so seldom that a larger write would save nothing
 const BLOCKED_BYTES: usize = 16 * 1024;
 
-/// What one output may hold
-fn budget(app: &App) -> Budget {
+/// What one output may hold; less once the client took less than it was sent
+fn budget(app: &App, was_blocked: bool) -> Budget {
+    let bytes = app.config.stream.send_buffer_bytes;
     Budget {
-        bytes: app.config.stream.send_buffer_bytes,
+        bytes: if was_blocked {
+            bytes.min(BLOCKED_BYTES)
+        } else {
+            bytes
+        },
         ..Budget::default()
     }
 }

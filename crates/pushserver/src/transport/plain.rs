@@ -5,14 +5,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pushcore::{
-    Budget, CloseReason, Data, Delivery, EndReason, Grant, NewEvent, Publish, Subscription,
-    Timestamp, Topic,
+    CloseReason, Data, Delivery, EndReason, Grant, NewEvent, Publish, Subscription, Timestamp,
+    Topic,
 };
 use ws_codec::handshake::Deflate;
 use ws_codec::{CloseCode, CloseFrame, Message};
 
+use super::Output;
 use super::socket::Socket;
-use super::{BLOCKED_BYTES, Output};
 use crate::app::App;
 use crate::close_codes::Closing;
 use crate::connections::Listed;
@@ -25,12 +25,12 @@ pub(crate) struct PlainSocket {
     socket: Socket,
     form: Form,
     subscription: Subscription,
-    budget: Budget,
+    was_blocked: bool,
     listed: Listed,
     topic: Topic,
     grant: Arc<Grant>,
     /// What the client published and the store has not answered yet; nothing more is read meanwhile
-    publishing: Option<Publish>,
+    publishing: Option<Box<Publish>>,
 }
 
 impl PlainSocket {
@@ -52,7 +52,7 @@ impl PlainSocket {
             },
             socket,
             subscription,
-            budget: super::budget(app),
+            was_blocked: false,
             listed,
             topic,
             grant,
@@ -74,7 +74,7 @@ impl PlainSocket {
             if !self.socket.may_send() {
                 return Poll::Pending;
             }
-            let budget = self.budget;
+            let budget = super::budget(app, self.was_blocked);
             let polled = self.subscription.poll(cx, now, budget);
             self.listed.note(app, &polled, now);
             match ready!(polled) {
@@ -117,7 +117,7 @@ impl PlainSocket {
         let Some(publishing) = &mut self.publishing else {
             return;
         };
-        if let Poll::Ready(receipts) = std::pin::Pin::new(publishing).poll(cx) {
+        if let Poll::Ready(receipts) = std::pin::Pin::new(publishing.as_mut()).poll(cx) {
             self.publishing = None;
             self.check(receipts.into_iter().find_map(Result::err), now);
         }
@@ -178,7 +178,7 @@ impl PlainSocket {
             .try_ready()
         {
             Ok(receipts) => self.check(receipts.into_iter().find_map(Result::err), now),
-            Err(publishing) => self.publishing = Some(publishing),
+            Err(publishing) => self.publishing = Some(Box::new(publishing)),
         }
     }
 
@@ -197,7 +197,7 @@ impl PlainSocket {
 
     /// The client takes less than it is sent: what waits for it is to be small
     pub(crate) fn handle_blocked(&mut self) {
-        self.budget.bytes = self.budget.bytes.min(BLOCKED_BYTES);
+        self.was_blocked = true;
     }
 
     pub(crate) fn handle_leave(&mut self, delay: Duration, now: Timestamp) {

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use pushcore::{Budget, CloseReason, Delivery, Grant, Pattern, Subscription, Timestamp, Topic};
+use pushcore::{CloseReason, Delivery, Grant, Pattern, Subscription, Timestamp, Topic};
 use serde_json::{Map, Value, json};
 use ws_codec::Message;
 use ws_codec::handshake::Deflate;
 
+use super::Output;
 use super::command::{Command, Envelope, Failure, presence_message};
 use super::plain::restart_frame;
 use super::renewal::{Awaited, Renewal};
 use super::socket::Socket;
-use super::{BLOCKED_BYTES, Output};
 use crate::app::App;
 use crate::attendance::Present;
 use crate::close_codes::Closing;
@@ -34,18 +34,18 @@ pub(crate) struct PushSocket {
     socket: Socket,
     form: Form,
     subscription: Subscription,
-    budget: Budget,
+    was_blocked: bool,
     listed: Listed,
     grant: Arc<Grant>,
     present: Present,
     /// Commands it may still say
     commands: Option<Allowance>,
     /// Publishes the store has not answered yet; nothing more is read meanwhile
-    publishing: Option<Run>,
+    publishing: Option<Box<Run>>,
     /// A token of which it is not known yet whether it is good; nothing more is read meanwhile
-    renewing: Option<Renewal>,
+    renewing: Option<Box<Renewal>>,
     /// Until a token comes, the connection reads nothing and nothing else is carried out
-    awaited: Option<Awaited>,
+    awaited: Option<Box<Awaited>>,
     /// Commands of the last read that wait for that answer
     waiting: VecDeque<Message<'static>>,
     /// We have closed the connection: what still comes is not carried out
@@ -73,14 +73,14 @@ impl PushSocket {
             },
             socket,
             subscription,
-            budget: super::budget(app),
+            was_blocked: false,
             listed,
             grant,
             commands: None,
             present: Present::new(&app.attendance),
             publishing: None,
             renewing: None,
-            awaited,
+            awaited: awaited.map(Box::new),
             waiting: VecDeque::new(),
             is_closed: false,
         };
@@ -121,7 +121,7 @@ impl PushSocket {
             if !self.socket.may_send() {
                 return Poll::Pending;
             }
-            let budget = self.budget;
+            let budget = super::budget(app, self.was_blocked);
             let polled = self.subscription.poll(cx, now, budget);
             self.listed.note(app, &polled, now);
             match ready!(polled) {
@@ -227,7 +227,8 @@ impl PushSocket {
         let subscription = &mut self.subscription;
         self.listed
             .renew(&grant, || subscription.regrant(Arc::clone(&grant), now))?;
-        if let Some(Awaited { reading, .. }) = self.awaited.take() {
+        if let Some(awaited) = self.awaited.take() {
+            let reading = awaited.reading;
             let added = subscription.add_all(reading.patterns, Some(reading.start), now);
             if let Err(error) = added {
                 // Revoked since, or the server is full: nothing is read, and the client is told to go.
@@ -297,7 +298,8 @@ impl PushSocket {
                 Command::Refresh(refresh) => {
                     self.publish(app, std::mem::take(&mut run));
                     let (address, reference) = (self.listed.address(), envelope.reference);
-                    self.renewing = Some(Renewal::start(app, refresh, address, reference));
+                    let renewal = Renewal::start(app, refresh, address, reference);
+                    self.renewing = Some(Box::new(renewal));
                     // Most know at once.
                     let _ = self.poll_renewing(&mut Context::from_waker(Waker::noop()), app, now);
                     continue;
@@ -365,7 +367,7 @@ impl PushSocket {
         }
         match run.start(app, self.grant.subject.as_deref()) {
             Poll::Ready(results) => run.answer(&mut self.socket, results),
-            Poll::Pending => self.publishing = Some(run),
+            Poll::Pending => self.publishing = Some(Box::new(run)),
         }
     }
 
@@ -382,7 +384,7 @@ impl PushSocket {
 
     /// The client takes less than it is sent: what waits for it is to be small
     pub(crate) fn handle_blocked(&mut self) {
-        self.budget.bytes = self.budget.bytes.min(BLOCKED_BYTES);
+        self.was_blocked = true;
     }
 
     pub(crate) fn handle_leave(&mut self, delay: Duration, now: Timestamp) {

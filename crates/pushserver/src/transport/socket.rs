@@ -16,8 +16,13 @@ use crate::encode;
 #[derive(Debug)]
 pub(crate) struct Socket {
     connection: Connection,
-    /// Whole frames, written before anything else
-    outbox: Vec<u8>,
+    outbox: Option<Box<Outbox>>,
+}
+
+/// Whole frames, written before anything else; apart, because most sockets never have any
+#[derive(Debug, Default)]
+struct Outbox {
+    frames: Vec<u8>,
 }
 
 impl Socket {
@@ -28,7 +33,7 @@ impl Socket {
                 Some(agreed) => connection.with_deflate(agreed),
                 None => connection,
             },
-            outbox: Vec::new(),
+            outbox: None,
         }
     }
 
@@ -57,7 +62,8 @@ impl Socket {
     /// Queues a text message
     pub(crate) fn say(&mut self, text: &str) {
         if self.connection.may_send() {
-            ws_codec::encode_into(&mut self.outbox, ws_codec::OpCode::Text, text.as_bytes());
+            let frames = &mut self.outbox.get_or_insert_default().frames;
+            ws_codec::encode_into(frames, ws_codec::OpCode::Text, text.as_bytes());
         }
     }
 
@@ -67,7 +73,10 @@ impl Socket {
 
     /// What goes before events: queued messages, pongs, pings, the close frame; `Last` once nothing may follow
     pub(crate) fn poll_control(&mut self) -> Option<Output> {
-        let mut out = std::mem::take(&mut self.outbox);
+        let mut out = self
+            .outbox
+            .take()
+            .map_or_else(Vec::new, |outbox| outbox.frames);
         self.connection.poll_transmit(&mut out);
         if self.connection.is_write_done() {
             return Some(Output::Last(out.into()));
@@ -89,7 +98,7 @@ impl Socket {
 
     /// Bytes of queued messages
     pub(crate) fn queued(&self) -> usize {
-        self.outbox.len()
+        self.outbox.as_ref().map_or(0, |outbox| outbox.frames.len())
     }
 
     pub(crate) fn handle_time(&mut self, now: Timestamp) {

@@ -5,11 +5,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use pushcore::{Budget, CloseReason, Delivery, End, Subscription, Timestamp};
+use pushcore::{CloseReason, Delivery, End, Subscription, Timestamp};
 use serde_json::json;
 use sse_codec::HEARTBEAT;
 
-use super::{BLOCKED_BYTES, Output};
+use super::Output;
 use crate::app::App;
 use crate::connections::Listed;
 use crate::encode::{self, Form, GapObject};
@@ -22,7 +22,7 @@ pub(crate) struct EventStream {
     /// Dropped first: as long as the stream is listed, its subscription can be renewed
     listed: Listed,
     subscription: Subscription,
-    budget: Budget,
+    was_blocked: bool,
     form: Form,
     next: Next,
     /// The server leaves, and the client is to come back after this time
@@ -88,7 +88,7 @@ impl EventStream {
         ));
         Self {
             subscription,
-            budget: super::budget(app),
+            was_blocked: false,
             listed,
             form,
             next: Next::Opening(encode::framed(form, &opening)),
@@ -132,7 +132,7 @@ impl EventStream {
         app: &Arc<App>,
         now: Timestamp,
     ) -> Poll<Output> {
-        let budget = self.budget;
+        let budget = super::budget(app, self.was_blocked);
         let polled = self.subscription.poll(cx, now, budget);
         self.listed.note(app, &polled, now);
         Poll::Ready(match ready!(polled) {
@@ -213,7 +213,7 @@ impl EventStream {
 
     /// The client takes less than it is sent: what waits for it is to be small
     pub(crate) fn handle_blocked(&mut self) {
-        self.budget.bytes = self.budget.bytes.min(BLOCKED_BYTES);
+        self.was_blocked = true;
     }
 
     pub(crate) fn handle_leave(&mut self, delay: Duration) {

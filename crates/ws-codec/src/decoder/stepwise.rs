@@ -14,6 +14,7 @@ use crate::header::{self, FIN, Length, MASKED, RSV1};
 use crate::mask::Mask;
 use crate::opcode::{Kind, OpCode};
 use crate::role::Role;
+use crate::unmasked::Unmasked;
 use crate::utf8::{Ends, Utf8Stream};
 
 impl Decoder {
@@ -220,23 +221,26 @@ impl Decoder {
             .min(most);
         let (bytes, rest) = mem::take(input).split_at_mut(here);
         *input = rest;
-        self.mask.apply(bytes);
-        self.mask = self.mask.after(here);
+        let mask = self.mask;
+        self.mask = mask.after(here);
         self.remaining.0 -= here as u64;
 
         let frame_ends = self.remaining.0 == 0;
         let last = frame_ends && self.head.first & FIN != 0;
-        let content = if message.compressed {
-            Content::Compressed(message.kind, bytes)
-        } else if message.kind == Kind::Binary {
-            Content::Binary(bytes)
-        } else {
+        let content = if checked {
             let ends = if last { Ends::Yes } else { Ends::No };
             Content::Text(
                 self.utf8
-                    .push(bytes, ends)
+                    .push_unmasked(Unmasked::new(mask, bytes), ends)
                     .map_err(|at| (Violation::InvalidUtf8.into(), at))?,
             )
+        } else {
+            mask.apply(bytes);
+            if message.compressed {
+                Content::Compressed(message.kind, bytes)
+            } else {
+                Content::Binary(bytes)
+            }
         };
         let first = !message.told;
         if frame_ends {
@@ -253,6 +257,7 @@ impl Decoder {
         Ok(Some(Event::whole_or_part(Part {
             first,
             last,
+            announced: self.remaining.0,
             content,
         })))
     }

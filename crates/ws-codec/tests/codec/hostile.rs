@@ -185,6 +185,13 @@ fn text_is_utf8_at_its_first_wrong_byte() {
     SERVER.check(&masked(0x81, b"\xF4\x90\x80\x80"), "!1007@7");
     SERVER.check(&masked(0x81, b"ab\xCE"), "!1007@8");
     SERVER.check(&masked(0x81, b"\xFFabc"), "!1007@6");
+    // A server's text has no mask, and begins at byte 2.
+    CLIENT.check(&plain(0x81, "κόσμε 𝄞".as_bytes()), "text(κόσμε 𝄞)");
+    CLIENT.check(&plain(0x81, b"ab\xC0\xAF"), "!1007@4");
+    CLIENT.check(&plain(0x81, b"abc\xFF"), "!1007@5");
+    let long = [&[b'a'; 2000][..], b"\x80"].concat();
+    CLIENT.check_few(&plain(0x81, &long), "!1007@2004");
+    SERVER.check_few(&masked(0x81, &long), "!1007@2008");
     // A wrong byte fails before the frame is whole.
     SERVER.check(
         &masked(0x81, &[&b"\xFF"[..], &[b'a'; 1000]].concat())[..20],

