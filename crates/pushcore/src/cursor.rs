@@ -32,6 +32,10 @@ pub(crate) struct Cursor {
     rare: Option<Box<Rare>>,
     /// Whether it is told of a gap where memory ends, whatever the store has
     pub(crate) memory_alone: bool,
+    /// Whether it came with a position that its hub has not been told of yet, but perhaps another hub over the same store
+    pub(crate) ahead: bool,
+    /// Whether the store has that position
+    pub(crate) is_confirmed: bool,
     grant: Option<Arc<Grant>>,
     /// When the hub has to wake it, whatever is published
     pub(crate) deadline: Option<Timestamp>,
@@ -64,6 +68,8 @@ impl Cursor {
             readings: Readings::default(),
             attention: NEVER,
             memory_alone: false,
+            ahead: false,
+            is_confirmed: false,
             rare: (!rare.is_idle()).then(|| Box::new(rare)),
             grant: None,
             deadline: None,
@@ -77,9 +83,9 @@ impl Cursor {
         now: Timestamp,
         budget: Budget,
     ) -> Option<Delivery> {
-        if self.rare.is_some() || self.attention <= now {
+        if self.rare.is_some() || self.attention <= now || self.ahead {
             let told = self.next_beside_events(log, now);
-            if told.is_some() {
+            if told.is_some() || self.ahead {
                 return told;
             }
         }
@@ -105,11 +111,14 @@ impl Cursor {
         if let Some(delivery) = self.next_pending() {
             return Some(delivery);
         }
+        if self.ahead && self.is_reached(log) {
+            return self.next_pending();
+        }
         let action = self
             .rare
             .as_ref()
             .map_or(LagAction::Replay, |r| r.lag.action);
-        if action == LagAction::Replay || !self.lags(log, now) {
+        if self.ahead || action == LagAction::Replay || !self.lags(log, now) {
             return None;
         }
         match action {
@@ -119,6 +128,31 @@ impl Cursor {
             LagAction::Replay => {}
         }
         self.next_pending()
+    }
+
+    /// Has the log come to the position it came with? If another entry is there, that is told.
+    fn is_reached(&mut self, log: &mut Log) -> bool {
+        if log.head < self.read {
+            return false;
+        }
+        self.ahead = false;
+        if log.is_another(self.position) && self.position.offset == self.read {
+            self.read_from_start(log);
+        }
+        for reading in self.readings.iter_mut() {
+            reading.seek(self.read.max(reading.after), log);
+        }
+        true
+    }
+
+    /// It came from another life of the log, and reads everything.
+    pub(crate) fn read_from_start(&mut self, log: &mut Log) {
+        for reading in self.readings.iter() {
+            if let Feed::Wildcard(id) = reading.feed {
+                log.reach_back(id, 0);
+            }
+        }
+        self.begin_again(log.place(0), GapReason::Rewound, log);
     }
 
     pub(crate) fn next_pending(&mut self) -> Option<Delivery> {
@@ -175,10 +209,29 @@ impl Cursor {
         self.rare.get_or_insert_default()
     }
 
-    /// The log has begun a new epoch: what was not told yet no longer matters, and everything is read from the start.
-    pub(crate) fn restart(&mut self, to: Position, log: &Log) {
-        let is_gap = |told: &Delivery| matches!(told, Delivery::Gap(_));
-        self.retain_pending(|told| !is_gap(told));
+    /// The log goes on from `to`: who has read further is told why, and what was not told yet no longer matters.
+    pub(crate) fn begin_again(&mut self, to: Position, reason: GapReason, log: &Log) {
+        let base = |reading: &Reading| self.read.max(reading.after);
+        if reason == GapReason::Rewound && self.readings.iter().all(|r| base(r) <= to.offset) {
+            for reading in self.readings.iter_mut() {
+                reading.seek(self.read.max(reading.after), log);
+            }
+            return;
+        }
+        let is_epoch =
+            |told: &Delivery| matches!(told, Delivery::Gap(gap) if gap.reason == GapReason::Epoch);
+        let was_to_hear = |rare: &Rare| rare.pending.iter().any(is_epoch);
+        let (to, reason) = match self.rare.as_deref().is_some_and(was_to_hear) {
+            // It hears of the epoch still, and reads all there is.
+            true => (log.place(0), GapReason::Epoch),
+            false => (to, reason),
+        };
+        // Ends are read again with the events before them.
+        self.retain_pending(|told| match told {
+            Delivery::Gap(_) => false,
+            Delivery::End(end) => end.reason == EndReason::Revoked,
+            _ => true,
+        });
         let mut gaps = Vec::new();
         for reading in self.readings.iter_mut() {
             let own = reading.pattern.clone();
@@ -187,13 +240,17 @@ impl Cursor {
                 from: self.position,
                 to,
                 missed: None,
-                reason: GapReason::Epoch,
+                reason,
             }));
             let place = reading.place;
             *reading = Reading::new(own, reading.feed, to.offset, log);
             reading.place = place;
         }
         self.read = to.offset;
+        self.ahead = false;
+        if planted::has(Bug::RestartInSilence) {
+            return;
+        }
         let rare = self.rare();
         rare.pending.extend(gaps);
         rare.conflate_through = 0;
@@ -210,11 +267,18 @@ impl Cursor {
     /// Has it nothing more to be told until something is published?
     pub(crate) fn is_caught_up(&self, log: &Log) -> bool {
         let is_quiet = |rare: &Rare| rare.closed.is_none() && rare.pending.is_empty();
-        self.read == log.head && self.rare.as_deref().is_none_or(is_quiet)
+        let has_read_all = match self.ahead {
+            true => self.is_confirmed && self.read > log.head,
+            false => self.read == log.head,
+        };
+        has_read_all && self.rare.as_deref().is_none_or(is_quiet)
     }
 
     /// Moves `read` to the head if nothing is to be given or announced before it.
     pub(crate) fn settle(&mut self, log: &Log) {
+        if self.ahead {
+            return;
+        }
         let read = self.read;
         let quiet = |reading: &Reading| {
             !reading.head(read, log).exists()

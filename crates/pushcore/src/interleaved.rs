@@ -121,7 +121,7 @@ fn sleepers() {
     for name in ["a", "b"] {
         let hub = hub.clone();
         threads.push(thread::spawn(move || {
-            (0..2).for_each(|_| publish(&hub, name))
+            (0..2).for_each(|_| publish(&hub, name));
         }));
     }
     threads

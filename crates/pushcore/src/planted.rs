@@ -33,6 +33,16 @@ pub(crate) enum Bug {
     TagIgnored,
     /// A page of the store that is cut by the budget is left one offset too far
     PageSkipsOne,
+    /// A page that was asked for before a pattern was added is taken for all patterns
+    StalePage,
+    /// A log that begins again does not say so
+    RestartInSilence,
+    /// A store that was rewound is not noticed
+    RewoundUnnoticed,
+    /// Who hears of joins and leaves is not woken for them
+    PresenceUnheard,
+    /// A member whose lease ran out goes without a word
+    LeaseEndsInSilence,
     /// What the store has lost is not announced
     StoreLosesInSilence,
     /// A reader that finds nothing lets go of the lock before it is put among those that wait

@@ -15,24 +15,32 @@ use crate::event::{Content, Event, Header, NewEvent, Place, Record};
 use crate::log::Log;
 use crate::pattern::PatternSet;
 use crate::planted::{self, Bug};
+use crate::position::Tag;
 use crate::store::{Store, StoreError, StoredEntry, StoredEvent, StoredPage};
 use crate::timestamp::Timestamp;
 
-/// What a cursor needs of the store: everything behind `after`, up to where memory may lack something
+/// What a cursor needs of the store: everything behind `from`, up to where memory may lack something
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
-    pub(crate) after: u64,
+    pub(crate) from: From,
     pub(crate) through: u64,
 }
 
 /// A page on its way to a subscription
 pub(crate) enum Fetch {
     Reading {
-        after: u64,
+        from: From,
         page: Page,
     },
     /// The store was not available, and is not to be asked before that moment
     RetryAt(Timestamp),
+}
+
+/// Where a page begins, and in which life of the log it was asked for
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct From {
+    pub(crate) after: u64,
+    pub(crate) life: u64,
 }
 
 type Page = Pin<Box<dyn Future<Output = Result<StoredPage, StoreError>> + Send>>;
@@ -42,21 +50,29 @@ impl Fetch {
     pub(crate) fn begin(
         store: Arc<dyn Store>,
         patterns: PatternSet,
-        after: u64,
+        from: From,
         budget: Budget,
     ) -> Fetch {
-        let page = async move { store.read(after, &patterns, budget).await };
+        let page = async move { store.read(from.after, &patterns, budget).await };
         Fetch::Reading {
-            after,
+            from,
             page: Box::pin(page),
         }
     }
 
-    /// Is it of use to one who stands at `after`?
-    pub(crate) fn is_for(&self, after: u64, now: Timestamp) -> bool {
+    /// Is it of use to one who stands there?
+    pub(crate) fn is_for(&self, from: From, now: Timestamp) -> bool {
         match self {
-            Fetch::Reading { after: own, .. } => *own == after,
+            Fetch::Reading { from: own, .. } => *own == from,
             Fetch::RetryAt(at) => now < *at,
+        }
+    }
+
+    /// When the store may be asked again.
+    pub(crate) fn retry_at(&self) -> Option<Timestamp> {
+        match self {
+            Fetch::Reading { .. } => None,
+            Fetch::RetryAt(at) => Some(*at),
         }
     }
 
@@ -71,6 +87,14 @@ impl Fetch {
 impl Cursor {
     /// What it needs of the store before it can go on in memory.
     pub(crate) fn behind_memory(&self, log: &Log) -> Option<Span> {
+        if self.ahead {
+            let from = From {
+                after: self.read - 1,
+                life: log.lives_begun,
+            };
+            let through = self.read;
+            return (!self.is_confirmed).then_some(Span { from, through });
+        }
         let lacks = |through: u64, base: u64| (through > base).then_some(through);
         let bases = self.readings.iter().map(|r| self.read.max(r.after));
         let lost = self.readings.iter().map(|r| log.lost(r.feed).through);
@@ -79,8 +103,29 @@ impl Cursor {
                 .zip(bases.clone())
                 .filter_map(|(l, b)| lacks(l, b))
                 .max()?,
-            after: bases.min()?,
+            from: From {
+                after: bases.min()?,
+                life: log.lives_begun,
+            },
         })
+    }
+
+    /// Takes from a page whether the store has the position it came with, which its hub was not told of; if another entry
+    /// is there, or none can be, that is told.
+    pub(crate) fn confirm(&mut self, page: &StoredPage, log: &mut Log) -> Option<Delivery> {
+        let at = |entry: &&StoredEvent| entry.position.offset == self.read;
+        let is_it = match page.entries.iter().find(at) {
+            Some(entry) => {
+                self.position.tag == Tag::NONE || entry.position.tag == self.position.tag
+            }
+            None => page.read_through >= self.read,
+        };
+        if is_it {
+            self.is_confirmed = true;
+            return None;
+        }
+        self.read_from_start(log);
+        self.next_pending()
     }
 
     /// Takes from a page what comes next; `None` if there was nothing in it for this reader.

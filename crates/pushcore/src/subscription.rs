@@ -8,7 +8,7 @@ use crate::core::Next;
 use crate::delivery::{Budget, Delivery};
 use crate::grant::Grant;
 use crate::hub::Hub;
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, PatternSet};
 use crate::planted::{self, Bug};
 use crate::position::Position;
 use crate::read_back::{Fetch, Span};
@@ -54,7 +54,11 @@ impl Subscription {
     /// Up to where everything has been given or announced: the head, once nothing is left.
     pub(crate) fn reached(&self) -> Position {
         let core = self.hub.lock();
-        core.log.position(core.cursors[self.id as usize].read)
+        let cursor = &core.cursors[self.id as usize];
+        match cursor.read == cursor.position.offset {
+            true => cursor.position,
+            false => core.log.position(cursor.read),
+        }
     }
 
     /// Gives what comes next, or arranges for the waker of `cx` to be called when there is something.
@@ -127,6 +131,11 @@ impl Subscription {
         let at = core.add(self.id, patterns, start, now)?;
         self.position = core.cursors[self.id as usize].position;
         self.caught_up = false;
+        drop(core);
+        if !planted::has(Bug::StalePage) {
+            // What the store was asked for has nothing of the new patterns.
+            self.fetch = None;
+        }
         Ok(at)
     }
 
@@ -178,7 +187,9 @@ impl Subscription {
         for _ in 0..MAX_PAGES {
             let next = self.next_in_memory(now, budget, waker);
             let Some(span) = next.needs else {
-                if self.fetch.is_some() && next.delivery.is_none() {
+                if self.fetch.is_some() && matches!(next.delivery, None | Some(Delivery::Batch(_)))
+                {
+                    // It goes on in memory.
                     self.fetch = None;
                 }
                 return next.delivery;
@@ -220,13 +231,16 @@ impl Subscription {
         waker: Option<&Waker>,
     ) -> Poll<Result<StoredPage, StoreError>> {
         let fetch = self.fetch.take();
-        let mut fetch =
-            match fetch.map(|mut fetch| (fetch.get_mut().is_for(span.after, now), fetch)) {
-                Some((true, fetch)) => fetch,
-                _ => Box::new(Lock::new(self.begin_fetch(span, budget))),
-            };
+        let mut fetch = match fetch.map(|mut fetch| (fetch.get_mut().is_for(span.from, now), fetch))
+        {
+            Some((true, fetch)) => fetch,
+            _ => Box::new(Lock::new(self.begin_fetch(span, budget))),
+        };
         let waker = waker.unwrap_or(Waker::noop());
         let page = fetch.get_mut().poll(&mut Context::from_waker(waker));
+        if let Some(at) = fetch.get_mut().retry_at() {
+            self.hub.lock().wake_at(self.id, at);
+        }
         if page.is_pending() {
             self.fetch = Some(fetch);
         }
@@ -240,12 +254,16 @@ impl Subscription {
             bytes: budget.bytes.min(core.config.max_read_back_bytes),
             ..budget
         };
-        let patterns = cursor.patterns().into_iter().collect();
+        // Another entry may have the offset that it came with, of whatever topic.
+        let patterns = match cursor.ahead {
+            true => PatternSet::all(),
+            false => cursor.patterns().into_iter().collect(),
+        };
         let store = self
             .hub
             .store()
             .expect("only a hub over a store reads back");
-        Fetch::begin(store.clone(), patterns, span.after, budget)
+        Fetch::begin(store.clone(), patterns, span.from, budget)
     }
 
     fn take_page(
@@ -256,13 +274,14 @@ impl Subscription {
         budget: Budget,
     ) -> Option<Delivery> {
         let mut core = self.hub.lock();
-        let has_come_on = |page: &StoredPage| page.is_last || page.read_through > span.after;
+        let has_come_on = |page: &StoredPage| page.is_last || page.read_through > span.from.after;
         let told = match page {
-            Ok(page) if has_come_on(&page) => core.take_page(self.id, span.after, &page, budget),
-            Err(StoreError::Corrupt { to, .. }) if to > span.after => core.take_damage(self.id, to),
+            Ok(page) if has_come_on(&page) => core.take_page(self.id, span.from, &page, budget),
+            Err(StoreError::Corrupt { to, .. }) if to > span.from.after => {
+                core.take_damage(self.id, to)
+            }
             Ok(_) | Err(_) => {
                 let at = now.saturating_add(core.config.read_back_retry);
-                core.wake_at(self.id, at);
                 self.fetch = Some(Box::new(Lock::new(Fetch::RetryAt(at))));
                 None
             }

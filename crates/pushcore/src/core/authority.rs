@@ -84,6 +84,10 @@ impl Core {
     fn revoke_patterns(&mut self, id: u32, is_revoked: impl Fn(&Pattern) -> bool) -> bool {
         let mut any = false;
         let mut index = 0;
+        // Of a topic that had ended there is no reading any more, but perhaps a gap to be told.
+        let of_gone =
+            |told: &Delivery| matches!(told, Delivery::Gap(gap) if is_revoked(&gap.pattern));
+        self.cursors[id as usize].retain_pending(|told| !of_gone(told));
         while let Some(reading) = self.cursors[id as usize].readings.get(index) {
             if !is_revoked(&reading.pattern) {
                 index += 1;

@@ -1,6 +1,7 @@
 //! What enters the log, and who is woken for it.
 
 use crate::core::{Core, Wakers, short};
+use crate::delivery::GapReason;
 use crate::event::{Content, NewEvent, Record};
 use crate::idempotency::{ScopedKey, Seen, digest};
 use crate::planted::{self, Bug};
@@ -111,10 +112,20 @@ impl Core {
     pub(crate) fn commit(&mut self, entries: &[StoredEvent], wakers: &mut Wakers) {
         for stored in entries {
             let Position { epoch, offset, tag } = stored.position;
-            if epoch != self.log.epoch || offset <= self.log.head {
-                // It was told before, or by a life of the store that is over.
+            if epoch != self.log.epoch {
+                // It was told by a life of the store that is over.
                 continue;
             }
+            if offset <= self.log.head {
+                if !self.log.is_another(stored.position) {
+                    // It was told before.
+                    continue;
+                }
+                // The store was rewound and uses offsets again.
+                self.log.rewind(offset - 1);
+                self.begin_again(GapReason::Rewound, wakers);
+            }
+            self.log.remember_told(stored.position);
             let topic = self.log.topic_or_new(stored.topic());
             self.log.notice_hole(topic, stored.previous);
             let (content, record) = content_of(&stored.entry);
@@ -135,10 +146,15 @@ impl Core {
             return;
         }
         self.log.clear(epoch);
-        let to = self.log.place(0);
+        self.begin_again(GapReason::Epoch, wakers);
+    }
+
+    /// The log goes on from another head than cursors know.
+    fn begin_again(&mut self, reason: GapReason, wakers: &mut Wakers) {
+        let to = self.log.head();
         let ids: Vec<usize> = self.cursors.iter().map(|(id, _)| id).collect();
         for id in ids {
-            self.cursors[id].restart(to, &self.log);
+            self.cursors[id].begin_again(to, reason, &self.log);
             self.wake(short(id), wakers);
         }
     }

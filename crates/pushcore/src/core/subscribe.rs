@@ -11,7 +11,7 @@ use crate::log::Feed;
 use crate::pattern::Pattern;
 use crate::position::Position;
 use crate::presence::Told;
-use crate::read_back::Span;
+use crate::read_back::{From, Span};
 use crate::reading::{Reading, Readings};
 use crate::store::StoredPage;
 use crate::subscribe::{Start, SubscribeError, SubscribeOptions};
@@ -47,6 +47,7 @@ impl Core {
         let cursor = &mut self.cursors[id as usize];
         cursor.position = resumes_from(options.start, at);
         cursor.read = at.offset;
+        cursor.ahead = at.offset > self.log.head;
         self.set_deadline(id, now);
         self.log.fit();
         let position = self.cursors[id as usize].position;
@@ -57,6 +58,7 @@ impl Core {
     fn join(&mut self, id: u32, patterns: Vec<Pattern>, start: Start, now: Timestamp) -> Position {
         let (from, foreign) = match start {
             Start::Now | Start::Last(0) => (self.log.head, None),
+            Start::After(position) if self.may_come(id, position) => (position.offset, None),
             Start::After(position) => self.log.resolve(position),
             Start::Earliest | Start::Last(_) | Start::Since(_) => (0, None),
         };
@@ -86,6 +88,13 @@ impl Core {
             self.enter(id, pattern, feed, from);
         }
         at
+    }
+
+    /// May the hub be told later of a position that a cursor begins with?
+    fn may_come(&self, id: u32, position: Position) -> bool {
+        let (log, cursor) = (&self.log, &self.cursors[id as usize]);
+        let is_own = cursor.readings.is_empty() || position.offset == cursor.read;
+        log.reads_back && position.epoch == log.epoch && position.offset > log.head && is_own
     }
 
     /// Gives a cursor one more reading; one of a topic that has ended before `from` is told so and leaves at once.
@@ -152,23 +161,22 @@ impl Core {
         let at = self.join(id, patterns, start, now);
         let cursor = &mut self.cursors[id as usize];
         cursor.read = at.offset;
+        cursor.ahead = at.offset > self.log.head;
         cursor.position = resumes_from(start, at);
         self.log.fit();
         Ok(at)
     }
 
     pub(crate) fn remove(&mut self, id: u32, pattern: &Pattern) -> bool {
-        let readings = &self.cursors[id as usize].readings;
-        let Some(index) = readings
-            .iter()
-            .position(|reading| reading.pattern == *pattern)
-        else {
+        let cursor = &mut self.cursors[id as usize];
+        // Of a topic that had ended there is no reading any more, but perhaps a gap to be told.
+        cursor
+            .retain_pending(|told| !matches!(told, Delivery::Gap(gap) if gap.pattern == *pattern));
+        let mut readings = cursor.readings.iter();
+        let Some(index) = readings.position(|reading| reading.pattern == *pattern) else {
             return false;
         };
         self.drop_reading(id, index);
-        let cursor = &mut self.cursors[id as usize];
-        cursor
-            .retain_pending(|told| !matches!(told, Delivery::Gap(gap) if gap.pattern == *pattern));
         self.log.fit();
         true
     }
@@ -192,7 +200,13 @@ impl Core {
     ) -> Next {
         let cursor = &mut self.cursors[id as usize];
         let mut delivery = cursor.next(&mut self.log, now, budget);
+        let reads_back = self.log.reads_back && delivery.is_none() && !cursor.memory_alone;
+        let needs = match reads_back {
+            true => cursor.behind_memory(&self.log),
+            false => None,
+        };
         if delivery.is_none()
+            && needs.is_none()
             && let Some(mut heard) = cursor.heard()
         {
             let readings = &cursor.readings;
@@ -221,11 +235,6 @@ impl Core {
         let next = self.presence.next;
         let heard_all = cursor.heard().is_none_or(|heard| heard == next);
         let caught_up = heard_all && cursor.is_caught_up(&self.log);
-        let reads_back = self.log.reads_back && delivery.is_none() && !cursor.memory_alone;
-        let needs = match reads_back {
-            true => cursor.behind_memory(&self.log),
-            false => None,
-        };
         // One that waits for the store is woken too, for it may be told that its grant is gone.
         if (caught_up || needs.is_some())
             && let Some(waker) = waker
@@ -243,14 +252,17 @@ impl Core {
     pub(crate) fn take_page(
         &mut self,
         id: u32,
-        after: u64,
+        from: From,
         page: &StoredPage,
         budget: Budget,
     ) -> Option<Delivery> {
         let cursor = &mut self.cursors[id as usize];
         let span = cursor.behind_memory(&self.log)?;
-        if span.after != after || page.epoch != self.log.epoch {
+        if span.from != from || page.epoch != self.log.epoch {
             return None;
+        }
+        if cursor.ahead {
+            return cursor.confirm(page, &mut self.log);
         }
         let head = page.read_through;
         if page.is_last && head < span.through && page.entries.is_empty() {

@@ -105,7 +105,7 @@ impl Core {
         for feed in feeds {
             for one in &mut self.log.readers(feed).waiting {
                 let cursor = &mut self.cursors[one.cursor as usize];
-                if cursor.heard().is_some() {
+                if cursor.heard().is_some() && !planted::has(Bug::PresenceUnheard) {
                     wakers.extend(one.disarm(cursor));
                 }
             }

@@ -62,6 +62,10 @@ pub(crate) struct Log {
     pub(crate) config: Arc<HubConfig>,
     /// Whether a store has more than is here
     pub(crate) reads_back: bool,
+    /// The newest entries that a store has told, retained or not
+    told: VecDeque<(u64, Tag)>,
+    /// How often it began again, so that what was asked of the store before is not taken for an answer
+    pub(crate) lives_begun: u64,
     /// What `bytes` may grow to: the ceiling without the part of the encodings
     max_bytes: usize,
     /// Room for a cursor's heads while it reads
@@ -105,6 +109,10 @@ pub(crate) const EVENT_OVERHEAD: usize = size_of::<Event>() + 16 + 16 + 8 + 8;
 // The lock of a test is larger, because it may be a scheduler's.
 #[cfg(not(test))]
 const _: () = assert!(EVENT_OVERHEAD <= 128);
+
+/// Most entries of a store whose tags are kept whether they are retained or not, 16 bytes each: a store that was rewound
+/// by no more than that under the same epoch is noticed
+const MAX_TOLD: usize = 1024;
 
 /// What an entry of a wildcard's index costs, with the room it grows by
 pub(crate) const WILDCARD_ENTRY: usize = 2 * size_of::<Entry>();
@@ -160,6 +168,8 @@ impl Log {
             evicted: 0,
             forms,
             reads_back: false,
+            told: VecDeque::new(),
+            lives_begun: 0,
             max_bytes: config.max_bytes - config.max_form_bytes,
             config,
             scratch: Vec::new(),
@@ -194,7 +204,10 @@ impl Log {
         }
         match self.lives.iter().rev().find(|life| life.after < offset) {
             Some(life) => Tag(Random::tag(life.key, offset)),
-            None => self.find(offset).map_or(Tag::NONE, |event| event.tag()),
+            None => match self.told.binary_search_by_key(&offset, |told| told.0) {
+                Ok(index) => self.told[index].1,
+                Err(_) => self.find(offset).map_or(Tag::NONE, |event| event.tag()),
+            },
         }
     }
 

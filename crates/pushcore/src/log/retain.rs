@@ -8,10 +8,10 @@ use crate::event::{Event, Header, Record};
 use crate::log::forgotten::Forgotten;
 use crate::log::topic::{Lost, TopicLog};
 use crate::log::wildcard::Wildcard;
-use crate::log::{EVENT_OVERHEAD, KEY_OVERHEAD, Log, WILDCARD_ENTRY, cost_of_topic};
+use crate::log::{EVENT_OVERHEAD, KEY_OVERHEAD, Log, MAX_TOLD, WILDCARD_ENTRY, cost_of_topic};
 use crate::order::Order;
 use crate::planted::{self, Bug};
-use crate::position::{Epoch, Tag};
+use crate::position::{Epoch, Position, Tag};
 use crate::timestamp::Timestamp;
 
 impl Log {
@@ -143,23 +143,41 @@ impl Log {
 
     /// Forgets everything and begins a new epoch; topics and wildcards with readers stay.
     pub(crate) fn clear(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
+        self.told.clear();
+        self.forget_all(0, Tag::NONE);
+    }
+
+    /// Forgets everything and goes on behind `through` in the same epoch: what lies before is the store's to give.
+    pub(crate) fn rewind(&mut self, through: u64) {
+        self.told.retain(|told| told.0 <= through);
+        self.forget_all(through, self.tag(through));
+    }
+
+    fn forget_all(&mut self, head: u64, head_tag: Tag) {
         for rule in &mut self.rules {
             rule.order = Order::default();
         }
         self.ends.clear();
         self.spare = None;
+        let lost = Lost {
+            through: head,
+            time: self.head_time,
+        };
         self.forgotten = Forgotten::default();
-        (self.epoch, self.head, self.head_tag) = (epoch, 0, Tag::NONE);
+        self.forgotten.add_everywhere(lost);
+        (self.head, self.head_tag) = (head, head_tag);
         (self.bytes, self.events) = (0, 0);
+        self.lives_begun += 1;
         let all: Vec<u32> = self.in_order.values().copied().collect();
         for id in all {
             let old = &mut self.topics[id as usize];
             let header = Arc::new(Header {
                 topic: old.header.topic.clone(),
-                epoch,
+                epoch: self.epoch,
                 forms: self.forms.clone(),
             });
-            let mut new = TopicLog::new(header, old.rule, 0, Lost::default());
+            let mut new = TopicLog::new(header, old.rule, head, lost);
             new.readers = old.readers.take();
             match &mut new.readers {
                 Some(readers) => readers.memo = None,
@@ -171,8 +189,26 @@ impl Log {
         for (_, wildcard) in &mut self.wildcards {
             wildcard.readers.memo = None;
             wildcard.entries.clear();
-            (wildcard.from, wildcard.lost, wildcard.dead) = (0, Lost::default(), 0);
+            (wildcard.from, wildcard.lost, wildcard.dead) = (head, lost, 0);
+            wildcard.knows_past = true;
         }
+    }
+
+    /// Keeps the tag of an entry that a store has told, so that another one in its place is noticed.
+    pub(crate) fn remember_told(&mut self, position: Position) {
+        if self.told.len() >= MAX_TOLD {
+            self.told.pop_front();
+        }
+        self.told.push_back((position.offset, position.tag));
+    }
+
+    /// Is it known that another entry had this offset?
+    pub(crate) fn is_another(&self, position: Position) -> bool {
+        let known = self.tag(position.offset);
+        known != Tag::NONE
+            && position.tag != Tag::NONE
+            && known != position.tag
+            && !planted::has(Bug::RewoundUnnoticed)
     }
 
     /// Lets go of a topic if nothing of it must be remembered.

@@ -4,6 +4,9 @@
 //! runs others, through the variables PUSHCORE_SEEDS and PUSHCORE_FROM. A failure names its seed.
 
 mod oracle;
+mod people;
+mod shared;
+mod store;
 mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -117,6 +120,13 @@ fn every_planted_bug_is_found() {
         Bug::ShortIndex,
         Bug::RetryPublishesTwice,
         Bug::TagIgnored,
+        Bug::PageSkipsOne,
+        Bug::StoreLosesInSilence,
+        Bug::StalePage,
+        Bug::RestartInSilence,
+        Bug::RewoundUnnoticed,
+        Bug::PresenceUnheard,
+        Bug::LeaseEndsInSilence,
     ];
     for bug in bugs {
         planted::plant(Some(bug));

@@ -16,6 +16,8 @@ use crate::topic::Topic;
 pub(super) struct Published {
     pub(super) epoch: Epoch,
     pub(super) head: u64,
+    /// How often it lost something, so that an answer of before is not looked for
+    pub(super) lives: u64,
     events: BTreeMap<u64, (Topic, String)>,
     /// Offsets by pattern, for the patterns that somebody reads
     by_pattern: BTreeMap<Pattern, Vec<u64>>,
@@ -25,6 +27,7 @@ impl Published {
     /// Begins anew, in another epoch.
     pub(super) fn clear(&mut self, head: Position) {
         self.epoch = head.epoch;
+        self.lives += 1;
         self.head = head.offset;
         self.events.clear();
         self.by_pattern.values_mut().for_each(Vec::clear);
@@ -33,6 +36,7 @@ impl Published {
     /// Loses what lies above `head`.
     pub(super) fn rewind(&mut self, head: u64) {
         self.head = head;
+        self.lives += 1;
         self.events.retain(|&offset, _| offset <= head);
         for offsets in self.by_pattern.values_mut() {
             offsets.retain(|&offset| offset <= head);
@@ -60,6 +64,12 @@ impl Published {
             }
         }
         Ok(())
+    }
+
+    /// Was this event published there?
+    pub(super) fn has(&self, position: Position, topic: &Topic, data: &str) -> bool {
+        let known = self.events.get(&position.offset);
+        known.is_some_and(|(own, said)| own == topic && said == data)
     }
 
     fn of(&self, pattern: &Pattern) -> &[u64] {
@@ -95,6 +105,8 @@ struct Owed {
     gap_through: u64,
     /// Why the position it came with must be said to be foreign, until that was said
     foreign: Option<GapReason>,
+    /// Whether that must be said before the next event; otherwise it may be
+    must_be_said: bool,
 }
 
 impl Account {
@@ -107,12 +119,39 @@ impl Account {
         log: &mut Published,
     ) {
         log.know(pattern);
+        // One that is added before that was said may hear of it too.
+        let of_others = self.patterns.iter().find_map(|owed| owed.foreign);
         self.patterns.push(Owed {
             pattern: pattern.clone(),
             next: log.of(pattern).partition_point(|&offset| offset <= after),
             gap_through: after,
-            foreign,
+            foreign: foreign.or(of_others),
+            must_be_said: foreign.is_some(),
         });
+    }
+
+    /// The log lost what lay behind `head` (0 with a new epoch) while this stream was open.
+    pub(super) fn rewind(&mut self, head: u64, reason: GapReason, log: &Published) {
+        let last = self.last;
+        for owed in &mut self.patterns {
+            if reason == GapReason::Rewound
+                && owed.must_be_said
+                && owed.foreign == Some(GapReason::Epoch)
+            {
+                // It is to be told of the epoch still, and that it reads from the start.
+                continue;
+            }
+            owed.foreign = Some(reason);
+            owed.must_be_said =
+                reason == GapReason::Epoch || last > head || owed.gap_through > head;
+            owed.next = owed.next.min(log.of(&owed.pattern).len());
+        }
+        self.last = last.min(head);
+    }
+
+    /// Does one of its patterns match?
+    pub(super) fn reads(&self, topic: &Topic) -> bool {
+        self.patterns.iter().any(|owed| owed.pattern.matches(topic))
     }
 
     /// Nothing more is owed for `pattern`.
@@ -138,7 +177,9 @@ impl Account {
             .iter_mut()
             .filter(|owed| owed.pattern.matches(event.topic()))
         {
-            if let Some(reason) = owed.foreign {
+            if let Some(reason) = owed.foreign.take()
+                && owed.must_be_said
+            {
                 return Err(format!(
                     "{event:?} came before the {reason:?} gap of {}",
                     owed.pattern
@@ -183,6 +224,7 @@ impl Account {
         if matches!(gap.reason, GapReason::Epoch | GapReason::Rewound) {
             return match owed.foreign.take() {
                 Some(reason) if reason == gap.reason => {
+                    self.last = gap.to.offset.min(self.last);
                     owed.gap_through = gap.to.offset;
                     owed.next = log
                         .of(&gap.pattern)
@@ -216,11 +258,6 @@ impl Account {
         owed.next = after;
         owed.gap_through = to;
         Ok(())
-    }
-
-    /// The reader was told that there is nothing more.
-    pub(super) fn up_to_date(&self, log: &Published) -> Result<(), String> {
-        self.skipped_before(u64::MAX, log)
     }
 
     /// The reader has read up to the end of a topic.

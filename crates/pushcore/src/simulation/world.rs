@@ -6,6 +6,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use super::oracle::{Account, Published};
+use super::people::People;
+use super::shared::{Shared, known_to};
 use crate::config::{HubConfig, LagAction, LagPolicy, MaxLag, Retention, RetentionRule};
 use crate::delivery::{Budget, CloseReason, Delivery, EndReason, GapReason};
 use crate::event::NewEvent;
@@ -39,16 +41,20 @@ pub(crate) struct Trace {
     pub(crate) gaps: u64,
 }
 
-pub(crate) struct World {
-    random: Random,
+pub(super) struct World {
+    pub(super) random: Random,
     scale: Scale,
-    config: HubConfig,
-    hub: Hub,
-    now: Timestamp,
-    published: Published,
-    readers: Vec<Reader>,
+    pub(super) config: HubConfig,
+    /// One with its log in memory, or several over one store
+    pub(super) hubs: Vec<Hub>,
+    pub(super) shared: Option<Shared>,
+    pub(super) now: Timestamp,
+    pub(super) published: Published,
+    /// Who is present, by hub
+    pub(super) people: Vec<People>,
+    pub(super) readers: Vec<Reader>,
     saved: Option<(Vec<u8>, u64)>,
-    retry: Option<(NewEvent, Receipt, Timestamp)>,
+    pub(super) retry: Option<(NewEvent, Receipt, Timestamp)>,
     lives: u64,
     serial: u64,
     trace: Digest,
@@ -58,22 +64,28 @@ pub(crate) struct World {
 }
 
 /// A client: it keeps its position while it is away
-struct Reader {
+pub(super) struct Reader {
     patterns: Vec<Pattern>,
     lag: LagPolicy,
-    stream: Option<Stream>,
-    position: Option<Position>,
+    pub(super) stream: Option<Stream>,
+    pub(super) position: Option<Position>,
     /// Up to where the log it was given its position by is the same as the present one
-    common: u64,
+    pub(super) common: u64,
 }
 
-struct Stream {
+pub(super) struct Stream {
     subscription: Subscription,
-    account: Account,
+    /// Whose it is
+    pub(super) hub: usize,
+    pub(super) account: Account,
     waker: Arc<Flag>,
     /// Whether it waits for its waker
     parked: bool,
     expires: Option<Timestamp>,
+    /// Up to where what it has been told by now belongs to the present log
+    pub(super) common: u64,
+    /// How many of its hub's joins and leaves it knows of, if it is to hear of them
+    heard: Option<usize>,
 }
 
 struct Flag(AtomicBool);
@@ -94,6 +106,7 @@ const PATTERNS: [&str; 16] = [
 pub(crate) fn run(seed: u64, scale: Scale, loud: bool) -> Result<Trace, String> {
     let mut world = World::new(seed, scale);
     world.loud = loud;
+    world.begin()?;
     for step in 0..scale.steps {
         world
             .step()
@@ -111,6 +124,13 @@ impl World {
         let mut random = Random::new(seed);
         let config = config(&mut random, scale);
         let now = Timestamp(1_000_000);
+        let has_store = match scale.steps {
+            ..=1000 => random.next().is_multiple_of(2),
+            // Two hubs and a store cost several times as much.
+            _ => random.next().is_multiple_of(25),
+        };
+        let kept = 20 + random.next() % (scale.steps * 2);
+        let shared = has_store.then(|| Shared::new(random.next(), kept as usize));
         let hub = Hub::new(config.clone(), random.next(), now);
         let mut published = Published::default();
         published.clear(hub.head());
@@ -121,7 +141,9 @@ impl World {
             random,
             scale,
             config,
-            hub,
+            hubs: vec![hub],
+            shared,
+            people: vec![People::default()],
             now,
             published,
             readers,
@@ -137,7 +159,7 @@ impl World {
 
     fn step(&mut self) -> Result<(), String> {
         let large = self.scale.steps > 1000;
-        match self.random.next() % 64 {
+        match self.random.next() % 72 {
             0..24 => self.publish()?,
             24..48 => self.visit()?,
             48..52 => {
@@ -147,37 +169,70 @@ impl World {
             52..54 => self.change_patterns()?,
             54..56 => self.change_grant()?,
             56..60 => {
-                self.now = Timestamp(self.now.0 + self.random.next() % 40);
-                self.hub.handle_tick(self.now);
+                let later = self.random.next() % 40;
+                self.let_pass(later);
             }
-            60 => self.end_or_delete()?,
+            60 if self.shared.is_none() => self.end_or_delete()?,
             61 => self.retry()?,
             // In a large world a restart costs as much as a thousand steps.
-            62 if !large || self.random.next().is_multiple_of(500) => self.restart()?,
+            62 if !large || self.random.next().is_multiple_of(500) => match self.shared {
+                Some(_) => self.disturb_store()?,
+                None => self.restart()?,
+            },
+            63..66 => self.meet()?,
+            66..72 if self.shared.is_some() => self.work_store()?,
             _ => self.history()?,
         }
-        let stats = self.hub.stats();
-        if stats.log_bytes + stats.form_bytes > self.config.max_bytes {
-            return Err(format!(
-                "the log has {stats:?}, more than {}",
-                self.config.max_bytes
-            ));
+        for hub in &self.hubs {
+            let stats = hub.stats();
+            if stats.log_bytes + stats.form_bytes > self.config.max_bytes {
+                return Err(format!(
+                    "the log has {stats:?}, more than {}",
+                    self.config.max_bytes
+                ));
+            }
         }
         Ok(())
     }
 
+    /// Time passes, and every hub is told so.
+    pub(super) fn let_pass(&mut self, millis: u64) {
+        self.now = Timestamp(self.now.0 + millis);
+        for (hub, people) in self.hubs.iter().zip(&mut self.people) {
+            hub.handle_tick(self.now);
+            people.expire(self.now);
+        }
+    }
+
+    /// Somebody comes to a topic, or leaves it.
+    fn meet(&mut self) -> Result<(), String> {
+        let index = self.any_hub();
+        let topic = self.new_event().topic;
+        let (hub, people) = (&self.hubs[index], &mut self.people[index]);
+        people.step(hub, topic, &mut self.random, self.now)
+    }
+
     /// Everybody comes, and reads to the head.
     fn finish(&mut self) -> Result<(), String> {
+        self.calm_store()?;
         for reader in 0..self.readers.len() {
             self.check_parked(reader)?;
             if self.readers[reader].stream.is_none() {
                 self.connect(reader)?;
             }
             self.read(reader, usize::MAX)?;
+            if self.readers[reader].is_reading_back() {
+                // It was told to ask again later.
+                self.let_pass(2 * self.config.read_back_retry.as_millis() as u64);
+                self.read(reader, usize::MAX)?;
+            }
+            if self.readers[reader].is_reading_back() {
+                return Err(format!("{reader} still waits for a store that is well"));
+            }
             self.readers[reader].cut();
         }
-        let subscriptions = self.hub.stats().subscriptions;
-        match subscriptions {
+        let subscriptions = self.hubs.iter().map(|hub| hub.stats().subscriptions);
+        match subscriptions.sum::<usize>() {
             0 => Ok(()),
             left => Err(format!("{left} subscriptions are left behind")),
         }
@@ -186,7 +241,10 @@ impl World {
     fn publish(&mut self) -> Result<(), String> {
         let count = 1 + self.random.next() % self.scale.batch;
         let batch: Vec<NewEvent> = (0..count).map(|_| self.new_event()).collect();
-        let receipts = self.hub.publish(batch.clone(), None, self.now);
+        if self.shared.is_some() {
+            return self.publish_to_store(batch);
+        }
+        let receipts = self.hubs[0].publish(batch.clone(), None, self.now);
         let receipts = receipts
             .try_ready()
             .map_err(|_| "the memory log is always ready")?;
@@ -202,8 +260,7 @@ impl World {
 
     fn note(&mut self, event: NewEvent, receipt: Receipt) -> Result<(), String> {
         let data = String::from_utf8_lossy(event.data.as_ref().as_bytes()).into_owned();
-        self.published.add(receipt.position, &event.topic, &data)?;
-        self.totals.published += 1;
+        self.add(receipt.position, &event.topic, &data)?;
         let (position, now) = (receipt.position, self.now);
         self.log(format_args!(
             "{now} published {position} to {}",
@@ -211,7 +268,8 @@ impl World {
         ));
         if event.end {
             // Its end has an offset of its own.
-            self.published.head = self.hub.head().offset.min(receipt.position.offset + 1);
+            let head = self.hubs[0].head().offset;
+            self.published.head = head.min(receipt.position.offset + 1);
         }
         if event.idempotency.is_some() {
             self.retry = Some((event, receipt, self.now));
@@ -219,7 +277,17 @@ impl World {
         Ok(())
     }
 
-    fn new_event(&mut self) -> NewEvent {
+    pub(super) fn add(
+        &mut self,
+        position: Position,
+        topic: &Topic,
+        data: &str,
+    ) -> Result<(), String> {
+        self.totals.published += 1;
+        self.published.add(position, topic, data)
+    }
+
+    pub(super) fn new_event(&mut self) -> NewEvent {
         self.serial += 1;
         let topic = match self.scale.topics <= NAMES.len() as u64 {
             true => Topic::parse(NAMES[(self.random.next() % self.scale.topics) as usize])
@@ -241,13 +309,18 @@ impl World {
 
     /// A publisher that did not hear the answer asks again.
     fn retry(&mut self) -> Result<(), String> {
+        if self.shared.is_some() {
+            return self.retry_at_store();
+        }
         let Some((event, first, when)) = self.retry.take() else {
             return Ok(());
         };
         if self.now.since(when) >= self.config.idempotency_ttl {
             return Ok(());
         }
-        let receipts = self.hub.publish(vec![event], None, self.now).try_ready();
+        let receipts = self.hubs[0]
+            .publish(vec![event], None, self.now)
+            .try_ready();
         let again = receipts
             .map_err(|_| "the memory log is always ready")?
             .remove(0);
@@ -261,11 +334,11 @@ impl World {
         let topic = self.new_event().topic;
         if self.random.next().is_multiple_of(2) {
             // A second end is refused, and that is all.
-            let _ = self.hub.end_topic(&topic, self.now);
+            let _ = self.hubs[0].end_topic(&topic, self.now);
         } else {
-            self.hub.delete_topic(&topic, self.now);
+            self.hubs[0].delete_topic(&topic, self.now);
         }
-        self.published.head = self.hub.head().offset;
+        self.published.head = self.hubs[0].head().offset;
         Ok(())
     }
 
@@ -280,6 +353,10 @@ impl World {
     }
 
     fn connect(&mut self, index: usize) -> Result<(), String> {
+        let known = |position: &Position| {
+            position.offset <= self.readers[index].common || !self.is_beyond_telling(*position)
+        };
+        self.readers[index].position = self.readers[index].position.filter(known);
         let reader = &self.readers[index];
         let start = match reader.position {
             Some(position) => Start::After(position),
@@ -299,16 +376,18 @@ impl World {
             expires,
             ..Grant::all()
         });
+        let hub = self.any_hub();
+        let presence = self.random.next().is_multiple_of(4);
+        let heard = presence.then(|| self.people[hub].heard_all());
         let reader = &mut self.readers[index];
         let options = SubscribeOptions {
             patterns: reader.patterns.clone(),
             start,
             lag: reader.lag,
             grant: grant.map(Arc::new),
-            presence: false,
+            presence,
         };
-        let subscription = self
-            .hub
+        let subscription = self.hubs[hub]
             .subscribe(options, self.now)
             .map_err(|e| e.to_string())?;
         let at = subscription.position();
@@ -331,10 +410,13 @@ impl World {
         }
         reader.stream = Some(Stream {
             subscription,
+            hub,
             account,
             waker: Arc::new(Flag(AtomicBool::new(false))),
             parked: false,
             expires,
+            common: reader.common,
+            heard,
         });
         self.log(format_args!("{line}"));
         Ok(())
@@ -360,8 +442,13 @@ impl World {
                 .poll(&mut Context::from_waker(&waker), self.now, budget);
             stream.parked = told.is_pending() || stream.subscription.is_caught_up();
             match told {
+                Poll::Pending if stream.subscription.is_reading_back() => {}
                 Poll::Pending => {
-                    stream.account.up_to_date(&self.published)?;
+                    let known = known_to(&self.shared, stream.hub);
+                    stream.account.skipped_before(known, &self.published)?;
+                    if let Some(heard) = &mut stream.heard {
+                        self.people[stream.hub].heard_everything(heard, &stream.account)?;
+                    }
                     return Ok(());
                 }
                 Poll::Ready(delivery) => self.tell(index, delivery)?,
@@ -389,6 +476,7 @@ impl World {
                 if position != batch.to() {
                     return Err(format!("the cursor stands at {position} after {batch:?}"));
                 }
+                stream.common = u64::MAX;
                 reader.keep(position);
                 return Ok(());
             }
@@ -397,7 +485,7 @@ impl World {
                 stream.account.gap(&gap, &self.published)?;
                 let most = match gap.reason {
                     GapReason::Epoch => 0,
-                    GapReason::Rewound => reader.common,
+                    GapReason::Rewound => std::mem::replace(&mut stream.common, u64::MAX),
                     _ => u64::MAX,
                 };
                 if gap.to.offset > most {
@@ -409,6 +497,15 @@ impl World {
                     .account
                     .skipped_before(end.at.offset, &self.published)?;
                 stream.account.leave(&end.pattern);
+            }
+            Delivery::Presence(change) => {
+                let heard = stream.heard.as_mut().ok_or("it did not ask who is there")?;
+                self.people[stream.hub].told(heard, &change, &stream.account)?;
+            }
+            Delivery::PresenceMissed => {
+                let heard = stream.heard.as_mut().ok_or("it did not ask who is there")?;
+                let kept = self.config.max_presence_changes;
+                self.people[stream.hub].missed(heard, kept)?;
             }
             Delivery::Closed(CloseReason::Expired)
                 if stream.expires.is_none_or(|at| at > self.now) =>
@@ -435,13 +532,24 @@ impl World {
             return Ok(());
         };
         let expired = stream.expires.is_some_and(|at| at <= self.now);
-        if stream.parked && !stream.waker.0.load(Ordering::SeqCst) && !expired {
-            stream
-                .account
-                .up_to_date(&self.published)
-                .map_err(|e| format!("nobody woke it: {e}"))?;
+        let waits_for_store = stream.subscription.is_reading_back();
+        if !stream.parked || stream.waker.0.load(Ordering::SeqCst) || expired || waits_for_store {
+            return Ok(());
         }
-        Ok(())
+        let known = known_to(&self.shared, stream.hub);
+        let mut told = stream.account.skipped_before(known, &self.published);
+        if let Some(mut heard) = stream.heard {
+            told = told.and(self.people[stream.hub].heard_everything(&mut heard, &stream.account));
+        }
+        let cursor = {
+            let core = self.hubs[stream.hub].lock();
+            format!(
+                "{:?} in a log up to {}",
+                core.cursors[stream.subscription.id().0 as usize],
+                core.log.head
+            )
+        };
+        told.map_err(|e| format!("nobody woke {index} at hub {}: {e}; {cursor}", stream.hub))
     }
 
     fn change_patterns(&mut self) -> Result<(), String> {
@@ -527,16 +635,17 @@ impl World {
         self.readers.iter_mut().for_each(Reader::cut);
         self.lives += 1;
         let mut file = Vec::new();
-        self.hub
+        self.people = vec![People::default()];
+        self.hubs[0]
             .snapshot()
             .write_to(&mut file)
             .map_err(|e| e.to_string())?;
-        let head = self.hub.head().offset;
+        let head = self.hubs[0].head().offset;
         self.log(format_args!("restart at {head}"));
         match (self.random.next() % 4, self.saved.take()) {
             (0, _) => {
-                self.hub = Hub::new(self.config.clone(), self.random.next(), self.now);
-                self.published.clear(self.hub.head());
+                self.hubs = vec![Hub::new(self.config.clone(), self.random.next(), self.now)];
+                self.published.clear(self.hubs[0].head());
                 self.retry = None;
                 return Ok(());
             }
@@ -565,13 +674,13 @@ impl World {
             self.random.next(),
             self.now,
         );
-        self.hub = hub.map_err(|e| e.to_string())?;
+        self.hubs = vec![hub.map_err(|e| e.to_string())?];
         Ok(())
     }
 
     /// A client that polls: one page, from where it was.
     fn history(&mut self) -> Result<(), String> {
-        let index = self.any_reader();
+        let (index, hub) = (self.any_reader(), self.any_hub());
         let reader = &mut self.readers[index];
         let (None, Some(position)) = (&reader.stream, reader.position) else {
             return Ok(());
@@ -584,8 +693,7 @@ impl World {
             start: Start::After(position),
             ..SubscribeOptions::default()
         };
-        let page = self
-            .hub
+        let page = self.hubs[hub]
             .history(
                 options,
                 Budget {
@@ -608,7 +716,7 @@ impl World {
         }
         gaps.try_for_each(|gap| account.gap(gap, &self.published))?;
         if page.up_to_date {
-            account.up_to_date(&self.published)?;
+            account.skipped_before(known_to(&self.shared, hub), &self.published)?;
         }
         self.totals.delivered += page.events.len() as u64;
         reader.keep(page.next);
@@ -616,12 +724,16 @@ impl World {
     }
 
     /// Takes a line into the trace.
-    fn log(&mut self, line: std::fmt::Arguments<'_>) {
+    pub(super) fn log(&mut self, line: std::fmt::Arguments<'_>) {
         let line = line.to_string();
         if self.loud {
             println!("{line}");
         }
         self.trace.update(line.as_bytes());
+    }
+
+    pub(super) fn any_hub(&mut self) -> usize {
+        (self.random.next() % self.hubs.len() as u64) as usize
     }
 
     fn any_reader(&mut self) -> usize {
@@ -630,8 +742,13 @@ impl World {
 }
 
 impl Reader {
-    fn cut(&mut self) {
+    pub(super) fn cut(&mut self) {
         self.stream = None;
+    }
+
+    fn is_reading_back(&self) -> bool {
+        let stream = self.stream.as_ref();
+        stream.is_some_and(|stream| stream.subscription.is_reading_back())
     }
 
     /// Keeps a position, given by the log of now.
@@ -716,5 +833,8 @@ fn config(random: &mut Random, scale: Scale) -> HubConfig {
     config.end_ttl = Duration::from_millis(1 + random.next() % 100);
     config.idempotency_ttl = Duration::from_millis(200);
     config.expiry_notice = Duration::from_millis(10);
+    config.read_back_retry = Duration::from_millis(1 + random.next() % 20);
+    config.max_read_back_bytes = 20 + (random.next() % 400) as usize;
+    config.max_presence_changes = 3 + (random.next() % 20) as usize;
     config
 }

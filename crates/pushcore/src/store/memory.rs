@@ -67,21 +67,19 @@ impl MemoryStore {
         })))
     }
 
+    /// Loses what lies behind the offset `head` and tells nobody, as a store must not.
+    #[cfg(test)]
+    pub(crate) fn rewind(&self, head: u64) {
+        let mut state = self.0.lock();
+        state.cut(head);
+    }
+
     /// Loses what lies behind the offset `head`, as an unclean recovery may, and begins a new epoch.
     pub fn lose_tail(&self, head: u64) {
         let mut state = self.0.lock();
-        state.epoch = Epoch(state.random.next());
-        state.key = state.random.next();
-        state.window = Window::default();
-        state.head = state.head.min(head);
-        state.entries.retain(|entry| entry.position.offset <= head);
-        state.topics.clear();
-        let (epoch, mut entries) = (state.epoch, std::mem::take(&mut state.entries));
-        for entry in &mut entries {
-            entry.position.epoch = epoch;
-            state.know(entry);
-        }
-        state.entries = entries;
+        let epoch = Epoch(state.random.next());
+        state.epoch = epoch;
+        state.cut(head);
         for sink in state.sinks() {
             sink.handle_restarted(epoch);
             sink.handle_committed(state.entries.make_contiguous());
@@ -157,6 +155,22 @@ impl Store for MemoryStore {
 }
 
 impl State {
+    /// Lets go of what lies behind the offset `head`; what comes next has other tags.
+    fn cut(&mut self, head: u64) {
+        self.key = self.random.next();
+        self.window = Window::default();
+        self.head = self.head.min(head);
+        self.lost_through = self.lost_through.min(head);
+        self.topics.clear();
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.retain(|entry| entry.position.offset <= head);
+        for entry in &mut entries {
+            entry.position.epoch = self.epoch;
+            self.know(entry);
+        }
+        self.entries = entries;
+    }
+
     fn append(
         &mut self,
         event: NewEvent,
