@@ -27,3 +27,4 @@ mod replay;
 mod stopped_reader;
 mod support;
 mod web_socket;
+mod withstanding;

@@ -34,6 +34,7 @@ mod server;
 mod service;
 mod shard;
 mod snapshot;
+mod stall;
 mod stream_body;
 mod stream_start;
 mod tickets;

@@ -46,11 +46,12 @@ impl Server {
         if let Some(path) = &config.log.snapshot {
             snapshot::check(path)?;
         }
-        let first = listen(wanted, shards > 1)?;
+        let unsent = config.stream.send_buffer_bytes;
+        let first = listen(wanted, shards > 1, unsent)?;
         let address = first.local_addr()?;
         let mut listeners = vec![first];
         for _ in 1..shards {
-            listeners.push(listen(address, true)?);
+            listeners.push(listen(address, true, unsent)?);
         }
         let app = App::new(config, None).map_err(io::Error::other)?;
         for warning in app.authority.warnings() {
@@ -218,7 +219,9 @@ fn tick(app: &App) {
     }
 }
 
-fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+/// `send_buffer_bytes` bounds what the system holds unsent for a connection too: by itself it buffers megabytes for a client
+/// that reads nothing, and a write that it takes looks like one that was read
+fn listen(address: SocketAddr, shared: bool, send_buffer_bytes: usize) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -229,6 +232,8 @@ fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
         // Each shard has a listener of its own, and the system spreads connections over them.
         socket.set_reuse_port(true)?;
     }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_notsent_lowat(u32::try_from(send_buffer_bytes).unwrap_or(u32::MAX))?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

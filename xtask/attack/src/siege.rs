@@ -97,7 +97,13 @@ pub(crate) fn hold(field: &Field, plan: &Hold<'_>) -> Result<Told> {
     let mut told = Told::default();
     for peer in &mut peers {
         peer.pump();
-        told.note(peer.told().unwrap_or_else(|| STILL_OPEN.to_owned()));
+        let answer = match (plan.unread, peer.is_closed) {
+            // What it did not read, the beginning of an answer, says nothing about its end.
+            (Some(_), true) => Some("closed".to_owned()),
+            (Some(_), false) => None,
+            (None, _) => peer.told(),
+        };
+        told.note(answer.unwrap_or_else(|| STILL_OPEN.to_owned()));
     }
     Ok(told)
 }

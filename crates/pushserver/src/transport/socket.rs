@@ -6,11 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use pushcore::Timestamp;
 use ws_codec::handshake::Deflate;
-use ws_codec::{CloseFrame, Connection, Incoming, Message};
+use ws_codec::{CloseCode, CloseFrame, Connection, Incoming, Message};
 
 use super::Output;
 use crate::app::App;
 use crate::encode;
+use crate::rates::Allowance;
 
 /// A WebSocket connection and what waits to be written to it besides events
 #[derive(Debug)]
@@ -18,6 +19,9 @@ pub(crate) struct Socket {
     connection: Connection,
     /// Whole frames, written before anything else
     outbox: Vec<u8>,
+    max_pings: usize,
+    /// What a client that pings has left of them
+    pings: Option<Box<Allowance>>,
 }
 
 impl Socket {
@@ -29,6 +33,8 @@ impl Socket {
                 None => connection,
             },
             outbox: Vec::new(),
+            max_pings: app.config.websocket.max_pings_per_second,
+            pings: None,
         }
     }
 
@@ -44,6 +50,7 @@ impl Socket {
         loop {
             match self.connection.handle_input(&mut bytes, since(now)) {
                 Ok(Some(Incoming::Message(message))) => on_message(message),
+                Ok(Some(Incoming::Ping(_) | Incoming::Pong(_))) => self.count_ping(now),
                 Ok(Some(_)) => {}
                 Ok(None) => return,
                 Err(failure) => {
@@ -51,6 +58,18 @@ impl Socket {
                     return;
                 }
             }
+        }
+    }
+
+    /// Each has to be read and answered, so that a flood of them would be work without end
+    fn count_ping(&mut self, now: Timestamp) {
+        let per_second = self.max_pings;
+        let left = self
+            .pings
+            .get_or_insert_with(|| Box::new(Allowance::full(per_second, now)));
+        if left.take(per_second, 1, now).is_err() {
+            let reason = "more pings than `websocket.max_pings_per_second` allows";
+            self.close(CloseFrame::new(CloseCode::POLICY_VIOLATION, reason), now);
         }
     }
 
