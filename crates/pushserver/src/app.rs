@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pushcore::{Hub, HubConfig, LagAction, LagPolicy, MaxLag, Pattern, Retention, RetentionRule};
+use tokio::sync::Semaphore;
 
 use crate::admission::Admission;
 use crate::attendance::Attendance;
@@ -37,6 +38,8 @@ pub(crate) struct App {
     pub(crate) jitter: Jitter,
     /// What ws-codec is told of the limits
     pub(crate) websocket: Arc<ws_codec::Config>,
+    /// Pages of a poll that may be written as JSON at a time: one for each shard
+    pub(crate) pages: Semaphore,
 }
 
 impl App {
@@ -69,6 +72,7 @@ impl App {
             metrics,
             jitter: Jitter::new(seed),
             websocket: Arc::new(websocket_config(&config)),
+            pages: Semaphore::new(config.server.shards.get()),
             config,
         }))
     }

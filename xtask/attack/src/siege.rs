@@ -26,6 +26,9 @@ impl Field {
 /// How often the attacker looks at its clock
 const TICK: Duration = Duration::from_millis(5);
 
+/// How long is waited, once a window is over, for what the server still has to say to those who came last in it
+const GRACE: Duration = Duration::from_secs(1);
+
 /// What an offender is counted as that was neither told nor closed
 pub(crate) const STILL_OPEN: &str = "still open";
 
@@ -93,6 +96,17 @@ pub(crate) fn hold(field: &Field, plan: &Hold<'_>) -> Result<Told> {
             peers.iter_mut().for_each(Peer::pump);
         }
         std::thread::sleep(TICK);
+    }
+    // Those that came last have their time limits before them.
+    while plan.unread.is_none()
+        && Instant::now() < field.until + GRACE
+        && peers.iter().any(|peer| peer.told().is_none())
+    {
+        peers.iter_mut().for_each(Peer::pump);
+        std::thread::sleep(TICK * 10);
+    }
+    if plan.unread.is_some() {
+        std::thread::sleep(GRACE);
     }
     let mut told = Told::default();
     for peer in &mut peers {
