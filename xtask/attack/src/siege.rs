@@ -98,15 +98,18 @@ pub(crate) fn hold(field: &Field, plan: &Hold<'_>) -> Result<Told> {
         std::thread::sleep(TICK);
     }
     // Those that came last have their time limits before them.
-    while plan.unread.is_none()
-        && Instant::now() < field.until + GRACE
-        && peers.iter().any(|peer| peer.told().is_none())
-    {
-        peers.iter_mut().for_each(Peer::pump);
-        std::thread::sleep(TICK * 10);
-    }
     if plan.unread.is_some() {
         std::thread::sleep(GRACE);
+    }
+    // And what was closed is seen to be closed once what lies before the end is read.
+    let is_open = |peer: &Peer| match plan.unread {
+        Some(_) => !peer.is_closed,
+        None => peer.told().is_none(),
+    };
+    let late = Instant::now() + GRACE;
+    while Instant::now() < late && peers.iter().any(is_open) {
+        peers.iter_mut().for_each(Peer::pump);
+        std::thread::sleep(TICK * 10);
     }
     let mut told = Told::default();
     for peer in &mut peers {

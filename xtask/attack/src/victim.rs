@@ -46,8 +46,6 @@ ping_timeout = "300ms"
 write_deadline = "1s"
 [websocket]
 deflate = true
-ping_interval = "1s"
-pong_timeout = "500ms"
 close_timeout = "500ms"
 token_timeout = "1s"
 [log]
