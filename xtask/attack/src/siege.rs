@@ -139,7 +139,7 @@ pub(crate) struct Flood<'a> {
 }
 
 /// Floods until the end, and tells how each connection fared.
-pub(crate) fn flood(field: &Field, plan: Flood<'_>) -> Result<Told> {
+pub(crate) fn flood(field: &Field, plan: &mut Flood<'_>) -> Result<Told> {
     let mut told = Told::default();
     let mut beat = Beat::new(plan.per_second);
     let mut connection = 0;
