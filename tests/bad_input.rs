@@ -57,6 +57,8 @@ fn a_bad_request_is_told_what_was_wrong() {
         ("GET /topics/a%5cb", "400 bad-topic", ""),
         ("GET /topics/a%00b", "400 bad-topic", ""),
         ("GET /topics/a%0Ab", "400 bad-topic", ""),
+        ("GET /topics/a/..;/b", "400 bad-topic", ";"),
+        ("GET /topics/a/%2e;x=y/b", "400 bad-topic", ";"),
         ("GET /topics/%ff", "400 bad-topic", "UTF-8"),
         ("GET /topics/%zz", "400 bad-topic", "%"),
         (&format!("GET {long}"), "400 bad-topic", "255"),

@@ -31,3 +31,4 @@ mod standard;
 mod stopped_reader;
 mod support;
 mod web_socket;
+mod withstanding;

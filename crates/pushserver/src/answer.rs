@@ -61,7 +61,7 @@ where
     B::Error: std::fmt::Display,
 {
     let (parts, body) = request.into_parts();
-    let body = Incoming::new(body, app.config.http.body_idle_timeout);
+    let body = Incoming::new(body, &app.config.http);
     let cors = match access::check_origin(app, &parts) {
         Ok(cors) => cors,
         Err(problem) => return Answer::Response(refuse(app, problem)),

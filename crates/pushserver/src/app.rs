@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pushcore::store::{Store, StoreError};
 use pushcore::{Hub, HubConfig, LagAction, LagPolicy, MaxLag, Pattern, Retention, RetentionRule};
+use tokio::sync::Semaphore;
 
 use crate::admission::Admission;
 use crate::attendance::Attendance;
@@ -40,6 +41,8 @@ pub(crate) struct App {
     moments: Moments,
     /// What ws-codec is told of the limits
     pub(crate) websocket: Arc<ws_codec::Config>,
+    /// Pages of a poll that may be written as JSON at a time: one for each shard
+    pub(crate) pages: Semaphore,
 }
 
 impl App {
@@ -105,6 +108,7 @@ impl App {
             jitter: Jitter::new(seed),
             moments: Moments::new(seed),
             websocket: Arc::new(websocket_config(&config)),
+            pages: Semaphore::new(config.server.shards.get()),
             config,
         }))
     }

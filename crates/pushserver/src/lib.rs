@@ -35,6 +35,7 @@ mod server;
 mod service;
 mod shard;
 mod snapshot;
+mod stall;
 mod stream_body;
 mod stream_start;
 mod tickets;

@@ -5,6 +5,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::{Response, StatusCode};
+use http_body::Body as _;
 use pushcore::{Budget, Grant, LagPolicy, Page, Pattern, Start, SubscribeOptions, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
@@ -123,7 +124,7 @@ pub(crate) async fn poll(
         .unwrap_or_default()
         .min(app.config.stream.max_poll_wait);
     if !is_empty || wait.is_zero() {
-        return Ok(respond(app, &page));
+        return Ok(respond_in_turn(app, &page).await);
     }
     // The wait begins at the end of the empty page, so nothing can fall between the two.
     let start = Start::After(page.next);
@@ -131,7 +132,7 @@ pub(crate) async fn poll(
         return Ok(respond(app, &page));
     }
     let page = read(app, patterns, start, lag, &grant, limit, app.clock.now())?;
-    Ok(respond(app, &page))
+    Ok(respond_in_turn(app, &page).await)
 }
 
 /// Waits until something follows `start`; false if the time is up or the server leaves first
@@ -169,5 +170,21 @@ async fn arrival(
 
 fn respond(app: &App, page: &Page) -> Response<Body> {
     count(app, page);
-    json_response(StatusCode::OK, &PageObject::new(page).to_value())
+    let text = serde_json::to_string(&PageObject::new(page))
+        .expect("strings, numbers and lists of them always serialise");
+    json_response(StatusCode::OK, &text)
+}
+
+/// A page after which everybody else has a turn before the next one is written
+///
+/// It takes a millisecond or more, and one connection of HTTP/2 can ask for `http2.max_streams` of them in one write.
+const LARGE_PAGE_BYTES: usize = 64 * 1024;
+
+async fn respond_in_turn(app: &App, page: &Page) -> Response<Body> {
+    let _turn = app.pages.acquire().await;
+    let response = respond(app, page);
+    if response.body().size_hint().lower() > LARGE_PAGE_BYTES as u64 {
+        tokio::task::yield_now().await;
+    }
+    response
 }

@@ -250,23 +250,34 @@ impl Listeners {
     /// In rolling mode the next server may listen before this one has left, so that no port is ever closed.
     fn open(config: &Config) -> io::Result<Self> {
         let shards = config.server.shards.get();
+        // Not under TLS, where a stream that rests under this bound does not go on when its reader does.
+        let is_clear = config.tls.certificate.is_none();
+        let unsent = is_clear.then_some(config.stream.send_buffer_bytes);
         let rolling = config.drain.mode == DrainMode::Rolling;
-        let first = listen(config.server.listen, rolling || shards > 1)?;
+        let first = listen(config.server.listen, rolling || shards > 1, unsent)?;
         let address = first.local_addr()?;
         let mut of_shards = vec![first];
         for _ in 1..shards {
-            of_shards.push(listen(address, true)?);
+            of_shards.push(listen(address, true, unsent)?);
         }
         let of_operations = config.metrics.listen;
         Ok(Self {
             address,
             of_shards,
-            of_operations: of_operations.map(|to| listen(to, rolling)).transpose()?,
+            of_operations: of_operations
+                .map(|to| listen(to, rolling, unsent))
+                .transpose()?,
         })
     }
 }
 
-fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+/// `send_buffer_bytes` bounds what the system holds unsent for a connection too: by itself it buffers megabytes for a client
+/// that reads nothing, and a write that it takes looks like one that was read
+fn listen(
+    address: SocketAddr,
+    shared: bool,
+    send_buffer_bytes: Option<usize>,
+) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -276,6 +287,10 @@ fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     if shared {
         // The system spreads connections over the listeners of one port.
         socket.set_reuse_port(true)?;
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(bytes) = send_buffer_bytes {
+        socket.set_tcp_notsent_lowat(u32::try_from(bytes).unwrap_or(u32::MAX))?;
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;

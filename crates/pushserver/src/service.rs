@@ -117,7 +117,7 @@ impl PushService {
         Ok(
             match answer(&app, request, Peer { addr }, Carrier::Body).await {
                 Answer::Response(response) => response,
-                Answer::Stream(start) => start.into_response(&app, upgrade),
+                Answer::Stream(start) => start.into_response(&app, upgrade, None),
             },
         )
     }

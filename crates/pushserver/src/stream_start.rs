@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, Version};
 
 use crate::app::App;
+use crate::stall::Watched;
 use crate::stream_body::StreamBody;
 use crate::transport::Door;
 use crate::upgraded;
@@ -55,16 +56,19 @@ impl StreamStart {
 
     /// The response where another layer frames the stream: as a body, or as an upgraded connection
     ///
-    /// `upgrade` resolves to the connection once the response is out; only a WebSocket uses it.
+    /// `upgrade` resolves to the connection once the response is out; only a WebSocket uses it, and has its own deadline
+    /// for what is not taken.
     pub(crate) fn into_response(
         self,
         app: &Arc<App>,
         upgrade: hyper::upgrade::OnUpgrade,
+        watched: Option<Watched>,
     ) -> Response<Body> {
         let body = match self.door {
-            Door::Sse(_) => Body::stream(StreamBody::new(app, self.door)),
+            Door::Sse(_) => Body::stream(StreamBody::new(app, self.door))
+                .watched(watched.map(Watched::answered)),
             _ => {
-                upgraded::spawn(app, self.door, upgrade);
+                upgraded::spawn(app, self.door, upgrade, watched);
                 Body::empty()
             }
         };

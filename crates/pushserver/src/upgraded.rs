@@ -13,15 +13,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::app::App;
+use crate::stall::Watched;
 use crate::transport::{Door, Output};
 
 /// Bytes read at a time; the buffer lives as long as the connection, because there is no shard to lend one
 const READ_BUFFER_BYTES: usize = 4096;
 
-/// Drives `door` on the connection that `upgrade` resolves to
-pub(crate) fn spawn(app: &Arc<App>, door: Door, upgrade: OnUpgrade) {
+/// Drives `door` on the connection that `upgrade` resolves to; it counts as one of its connection's streams until it ends
+pub(crate) fn spawn(app: &Arc<App>, door: Door, upgrade: OnUpgrade, watched: Option<Watched>) {
     let app = Arc::clone(app);
     tokio::spawn(async move {
+        let _watched = watched;
         match upgrade.await {
             Ok(upgraded) => {
                 if let Err(error) = drive(&app, door, TokioIo::new(upgraded)).await {

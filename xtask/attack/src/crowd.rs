@@ -146,7 +146,10 @@ impl Drop for Crowd {
 
 impl Shared {
     fn note(&self, ended: Result<()>) {
-        if ended.is_err() && !self.is_over() {
+        if let Err(error) = ended
+            && !self.is_over()
+        {
+            eprintln!("honest: {error:#}");
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -184,10 +187,11 @@ fn publish(shared: &Shared, mut stream: TcpStream) -> Result<()> {
         if now < due(number) {
             std::thread::sleep(due(number) - now);
         }
+        let body = format!("!{number:0DIGITS$} what an honest dashboard is told");
         let request = format!(
             "POST /topics/{HONEST_TOPIC} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {PUBLISHER_KEY}\r\n\
-             Content-Length: {}\r\n\r\n!{number:0DIGITS$} what an honest dashboard is told",
-            1 + DIGITS + 32
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
         );
         // A stream and its clone share the flag.
         answers.set_nonblocking(false)?;

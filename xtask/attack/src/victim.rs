@@ -37,16 +37,15 @@ allowed_origins = ["https://app.example.com"]
 [http]
 head_timeout = "1s"
 body_idle_timeout = "1s"
+body_timeout = "1500ms"
 idle_timeout = "2s"
 [http2]
-ping_interval = "1s"
-ping_timeout = "500ms"
+ping_interval = "700ms"
+ping_timeout = "300ms"
 [stream]
 write_deadline = "1s"
 [websocket]
 deflate = true
-ping_interval = "1s"
-pong_timeout = "500ms"
 close_timeout = "500ms"
 token_timeout = "1s"
 [log]

@@ -54,8 +54,8 @@ section! {
     Http {
         /// Largest request head: request line and header fields.
         ///
-        /// A connection that is still sending its head holds at most this, so 1,000 of them hold 16 MiB. Browsers
-        /// send 1 to 4 KiB; a token in a cookie fits. Larger heads are answered 431.
+        /// A connection that is still sending its head holds at most this and 16 KiB of the parser's, so 1,000 of them
+        /// hold 32 MiB. Browsers send 1 to 4 KiB; a token in a cookie fits. Larger heads are answered 431.
         max_head_bytes: usize = "16KiB" as Size,
         /// Most header fields in a request.
         max_head_fields: usize = "100" as Count,
@@ -68,6 +68,11 @@ section! {
         max_body_bytes: usize = "1MiB" as Size,
         /// Longest pause within a body.
         body_idle_timeout: Duration = "30s" as Span,
+        /// Time in which a body must be complete; `?each=line` has only the limit on pauses.
+        ///
+        /// Otherwise a client that sends a byte now and then would hold its request for ever. `max_body_bytes` in this
+        /// time are 17 KiB per second; raise both together. Later bodies are answered 408.
+        body_timeout: Duration = "60s" as Span,
         /// How long a connection is kept between requests.
         ///
         /// Longer than a proxy keeps its own (nginx: 60 s), so that it is the proxy that closes and no request meets a
@@ -95,6 +100,12 @@ section! {
         max_pending_resets: usize = "20" as Count,
         /// Streams that a client may make the server reset, until the connection is ended.
         max_local_resets: usize = "200" as Count,
+        /// PING, SETTINGS, PRIORITY, WINDOW_UPDATE and RST_STREAM frames that a client may send per second beyond one for each 32
+        /// bytes it is sent, until the connection is ended.
+        ///
+        /// A reader acknowledges what it is sent, and that is free. What is counted here costs us a few microseconds a
+        /// frame: 1,000 a second are under 1 % of a core. Bursts of two seconds' worth are let through.
+        max_control_frames_per_second: usize = "1000" as Count,
         /// Idle time after which the peer is asked whether it is there.
         ping_interval: Duration = "30s" as Span,
         /// Time in which it must answer.
@@ -112,11 +123,14 @@ section! {
         retry: Duration = "2s" as Span,
         /// Time in which a client must take what it is sent; then the connection is closed.
         ///
-        /// Nothing is lost by it: the client resumes where it was.
+        /// Nothing is lost by it: the client resumes where it was. It holds for every response, so that pages which
+        /// nobody reads are not kept: until then 1,000 connections hold `max_page_bytes` each, 1 GiB. Over HTTP/2 it is
+        /// reached when no stream of the connection takes anything.
         write_deadline: Duration = "30s" as Span,
         /// What may wait unsent for one connection.
         ///
-        /// All that a slow reader costs beyond its cursor: 1,000 of them cost 64 MiB, besides what the kernel buffers.
+        /// All that a slow reader costs beyond its cursor: 1,000 of them cost 64 MiB. The kernel is told to hold no more of
+        /// it unsent either (`TCP_NOTSENT_LOWAT`), because it would otherwise buffer megabytes for each.
         send_buffer_bytes: usize = "64KiB" as Size,
         /// Longest wait of one poll (`?wait=`).
         max_poll_wait: Duration = "60s" as Span,
@@ -133,6 +147,10 @@ section! {
         /// A connection holds at most this and one frame's head while a message arrives. 64 KiB holds any chat line
         /// or dashboard update with room to spare. Larger messages close the connection with 1009.
         max_message_bytes: usize = "64KiB" as Size,
+        /// Pings and pongs that a client may send per second; beyond them it is closed with 1008.
+        ///
+        /// Bursts of two seconds' worth are let through. Clients that ping do so every few seconds.
+        max_pings_per_second: usize = "20" as Count,
         /// Silence after which a client is sent a ping.
         ping_interval: Duration = "25s" as Span,
         /// Time in which it must answer.

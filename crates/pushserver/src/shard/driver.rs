@@ -10,19 +10,18 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::{Request, Version};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 
 use super::Shard;
-use super::rewind::Rewind;
-use super::sock::{Sock, Traffic, Wire};
+use super::http2;
+use super::sock::{Limit, Sock, Traffic, Wire};
 use crate::admission::Place;
 use crate::answer::{Answer, Carrier, answer};
 use crate::peer::Peer;
@@ -84,8 +83,9 @@ pub(super) async fn drive(
     let mut leaving = pin!(shard.app.leaving.started());
     let mut asked_to_finish = false;
     // hyper's own timeout begins when the connection falls idle; a head that has begun gets less time.
-    let head_timeout = limits.head_timeout;
-    let mut head_deadline = pin!(tokio::time::sleep_until((since + head_timeout).into()));
+    let mut deadline = pin!(tokio::time::sleep_until(
+        (since + limits.head_timeout).into()
+    ));
     handoff.traffic.head_since.set(Some(since));
     let end = poll_fn(|cx| {
         if !asked_to_finish && leaving.as_mut().poll(cx).is_ready() {
@@ -97,23 +97,26 @@ pub(super) async fn drive(
                 return Poll::Ready(End::Http2);
             }
             Poll::Ready(_) => return Poll::Ready(End::Done),
+            Poll::Pending
+                if handoff.start.borrow().is_some() && !handoff.traffic.unflushed.get() =>
+            {
+                return Poll::Ready(End::TakeOver);
+            }
             Poll::Pending => {}
         }
-        if handoff.start.borrow().is_some() && !handoff.traffic.unflushed.get() {
-            return Poll::Ready(End::TakeOver);
-        }
         // Last, because most heads are here whole and need no timer.
-        if let Some(since) = handoff.traffic.head_since.get() {
-            let deadline = tokio::time::Instant::from(since + head_timeout);
-            if head_deadline.deadline() != deadline {
-                head_deadline.as_mut().reset(deadline);
-            }
-            if head_deadline.as_mut().poll(cx).is_ready() {
-                shard.app.metrics.refused("head-timeout");
-                return Poll::Ready(End::Done);
-            }
+        let Some((due, limit)) = handoff.traffic.due(&shard.app.config) else {
+            return Poll::Pending;
+        };
+        if deadline.deadline() != due.into() {
+            deadline.as_mut().reset(due.into());
         }
-        Poll::Pending
+        ready!(deadline.as_mut().poll(cx));
+        match limit {
+            Limit::Head => shard.app.metrics.refused("head-timeout"),
+            Limit::Write => shard.app.metrics.closed("write-deadline"),
+        }
+        Poll::Ready(End::Done)
     })
     .await;
     match end {
@@ -134,7 +137,9 @@ pub(super) async fn drive(
         End::Http2 if !shard.app.config.http2.enabled => shard.app.metrics.refused("http2"),
         End::Http2 => {
             let parts = conn.into_parts();
-            drive_http2(shard.clone(), parts.io.into_sock(), parts.read_buf, peer).await;
+            let sock = parts.io.into_sock();
+            // In a box of its own, because most connections never need the room for it.
+            Box::pin(http2::drive(Rc::clone(&shard), sock, parts.read_buf, peer)).await;
             drop(place);
         }
     }
@@ -142,61 +147,3 @@ pub(super) async fn drive(
 
 /// hyper wants at least this for its buffer
 const MIN_BUFFER_BYTES: usize = 8192;
-
-/// Serves HTTP/2: streams are bodies that pull from their cursors, within a small send buffer each
-async fn drive_http2(shard: Rc<Shard>, sock: Sock, early: Bytes, peer: Peer) {
-    let app = &shard.app;
-    let limits = &app.config.http2;
-    let service = service_fn(|request: Request<Incoming>| {
-        let shard = Rc::clone(&shard);
-        async move {
-            let mut request = request;
-            let upgrade = hyper::upgrade::on(&mut request);
-            Ok::<_, Infallible>(
-                match answer(&shard.app, request, peer, Carrier::Body).await {
-                    Answer::Response(response) => response,
-                    Answer::Stream(start) => start.into_response(&shard.app, upgrade),
-                },
-            )
-        }
-    });
-    let mut conn = http2::Builder::new(LocalExecutor)
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.max_streams as u32)
-        .max_pending_accept_reset_streams(limits.max_pending_resets)
-        .max_local_error_reset_streams(limits.max_local_resets)
-        .initial_stream_window_size(limits.stream_window_bytes as u32)
-        .initial_connection_window_size(limits.connection_window_bytes as u32)
-        .max_send_buf_size(limits.send_buffer_bytes)
-        .max_header_list_size(app.config.http.max_head_bytes as u32)
-        .keep_alive_interval(limits.ping_interval)
-        .keep_alive_timeout(limits.ping_timeout)
-        .enable_connect_protocol()
-        .serve_connection(TokioIo::new(Rewind::new(early, sock)), service);
-    let mut leaving = pin!(app.leaving.started());
-    let mut asked_to_finish = false;
-    let ended = poll_fn(|cx| {
-        if !asked_to_finish && leaving.as_mut().poll(cx).is_ready() {
-            asked_to_finish = true;
-            Pin::new(&mut conn).graceful_shutdown();
-        }
-        Pin::new(&mut conn).poll(cx)
-    })
-    .await;
-    if let Err(error) = ended {
-        tracing::debug!(%error, "an HTTP/2 connection ended");
-    }
-}
-
-/// Runs hyper's tasks on the shard's own thread
-#[derive(Clone, Copy, Debug)]
-struct LocalExecutor;
-
-impl<F> hyper::rt::Executor<F> for LocalExecutor
-where
-    F: Future<Output: 'static> + 'static,
-{
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
-    }
-}

@@ -10,6 +10,8 @@ mod accept;
 mod dirty;
 mod driver;
 mod entry;
+mod http2;
+mod patrol;
 mod rewind;
 mod sock;
 mod timers;

@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use crate::config::Config;
+
 /// A clear-text or encrypted connection
 ///
 /// One type of a few calls, so that the shard's turn does not know what it writes to.
@@ -167,6 +169,41 @@ pub(crate) struct Traffic {
     pub(crate) head_since: Cell<Option<Instant>>,
     /// A request is being answered: what comes in is its body
     pub(crate) answering: Cell<bool>,
+    /// Since when the socket has taken nothing of what hyper has to write
+    blocked_since: Cell<Option<Instant>>,
+}
+
+/// Which time of a connection runs out
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// A request head has not become complete
+    Head,
+    /// A response was not taken
+    Write,
+}
+
+impl Traffic {
+    /// The moment until which something has to have happened, and what
+    pub(crate) fn due(&self, config: &Config) -> Option<(Instant, Limit)> {
+        let head = self
+            .head_since
+            .get()
+            .map(|since| (since + config.http.head_timeout, Limit::Head));
+        let write = self.blocked_since.get();
+        let write = write.map(|since| (since + config.stream.write_deadline, Limit::Write));
+        head.into_iter().chain(write).min_by_key(|due| due.0)
+    }
+
+    /// Hyper tried to write
+    fn note_write<T>(&self, written: &Poll<io::Result<T>>) {
+        match written {
+            Poll::Ready(_) => self.blocked_since.set(None),
+            Poll::Pending if self.blocked_since.get().is_none() => {
+                self.blocked_since.set(Some(Instant::now()));
+            }
+            Poll::Pending => {}
+        }
+    }
 }
 
 impl Wire {
@@ -208,7 +245,9 @@ impl hyper::rt::Write for Wire {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.traffic.unflushed.set(true);
-        Pin::new(&mut this.io).poll_write(cx, buf)
+        let written = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.traffic.note_write(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -218,7 +257,9 @@ impl hyper::rt::Write for Wire {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.traffic.unflushed.set(true);
-        Pin::new(&mut this.io).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.traffic.note_write(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

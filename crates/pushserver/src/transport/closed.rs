@@ -29,8 +29,8 @@ impl ClosedSocket {
             .map_or(Poll::Pending, Poll::Ready)
     }
 
-    pub(crate) fn handle_input(&mut self, now: Timestamp, bytes: &mut [u8]) {
-        self.socket.handle_input(now, bytes, |_| {});
+    pub(crate) fn handle_input(&mut self, app: &App, now: Timestamp, bytes: &mut [u8]) {
+        self.socket.handle_input(app, now, bytes, |_| {});
     }
 
     pub(crate) fn handle_time(&mut self, now: Timestamp) {

@@ -97,7 +97,7 @@ impl Door {
             Self::Sse(_) => {}
             Self::Plain(socket) => socket.handle_input(app, now, bytes),
             Self::Push(socket) => socket.handle_input(app, now, bytes),
-            Self::Closed(socket) => socket.handle_input(now, bytes),
+            Self::Closed(socket) => socket.handle_input(app, now, bytes),
         }
     }
 

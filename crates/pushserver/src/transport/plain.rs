@@ -146,7 +146,7 @@ impl PlainSocket {
             ..
         } = self;
         let mut events = Vec::new();
-        socket.handle_input(now, bytes, |message| {
+        socket.handle_input(app, now, bytes, |message| {
             let data = match message {
                 Message::Text(text) => Data::from(text.into_owned()),
                 Message::Binary(bytes) => Data::bytes(bytes.into_owned()),

@@ -46,7 +46,7 @@ pub(crate) struct PushSocket {
     renewing: Option<Box<Renewal>>,
     /// Until a token comes, the connection reads nothing and nothing else is carried out
     awaited: Option<Box<Awaited>>,
-    /// Commands of the last read that wait for that answer
+    /// Commands of the last read that wait for that answer, or until the answers before them are on their way
     waiting: VecDeque<Message<'static>>,
     /// We have closed the connection: what still comes is not carried out
     is_closed: bool,
@@ -171,7 +171,7 @@ impl PushSocket {
             {
                 return;
             }
-            if self.waiting.is_empty() {
+            if self.waiting.is_empty() || !self.has_room(app) {
                 return;
             }
             self.obey_waiting(app, now);
@@ -256,7 +256,7 @@ impl PushSocket {
 
     pub(crate) fn handle_input(&mut self, app: &Arc<App>, now: Timestamp, bytes: &mut [u8]) {
         let waiting = &mut self.waiting;
-        self.socket.handle_input(now, bytes, |message| {
+        self.socket.handle_input(app, now, bytes, |message| {
             waiting.push_back(message.into_owned());
         });
         self.obey_waiting(app, now);
@@ -273,6 +273,7 @@ impl PushSocket {
         while self.publishing.is_none()
             && self.renewing.is_none()
             && !self.is_closed
+            && self.has_room(app)
             && let Some(message) = self.waiting.pop_front()
         {
             let Message::Text(text) = &message else {
@@ -284,7 +285,15 @@ impl PushSocket {
                 Ok(envelope) => envelope,
                 Err(fault) => {
                     self.publish(app, std::mem::take(&mut run));
-                    reply(&mut self.socket, fault.reference, Err(fault.failure));
+                    // What is no command was looked at all the same.
+                    let failure = match self.spend_command(app, now) {
+                        Ok(()) => fault.failure,
+                        Err(problem) => {
+                            app.metrics.refused(problem.kind());
+                            problem.into()
+                        }
+                    };
+                    reply(&mut self.socket, fault.reference, Err(failure));
                     continue;
                 }
             };
@@ -328,23 +337,28 @@ impl PushSocket {
 
     /// Takes a command from what the connection may say, and its events from what its subject may publish
     fn spend(&mut self, app: &Arc<App>, command: &Command, now: Timestamp) -> Result<(), Problem> {
-        if app.publish_rates.is_open() {
-            return Ok(());
-        }
-        if let Some(per_second) = app.config.rates.connection_commands_per_second {
-            let allowance = self
-                .commands
-                .get_or_insert_with(|| Allowance::full(per_second, now));
-            allowance.take(per_second, 1, now).map_err(|wait| {
-                let setting = "rates.connection_commands_per_second";
-                rates::too_many("too-many-commands", setting, wait)
-            })?;
-        }
+        self.spend_command(app, now)?;
         let Command::Publish(inputs) = command else {
             return Ok(());
         };
         let (subject, address) = (self.grant.subject.as_deref(), self.listed.address());
         app.publish_rates.admit(subject, address, inputs.len(), now)
+    }
+
+    fn spend_command(&mut self, app: &Arc<App>, now: Timestamp) -> Result<(), Problem> {
+        if app.publish_rates.is_open() {
+            return Ok(());
+        }
+        let Some(per_second) = app.config.rates.connection_commands_per_second else {
+            return Ok(());
+        };
+        let allowance = self
+            .commands
+            .get_or_insert_with(|| Allowance::full(per_second, now));
+        allowance.take(per_second, 1, now).map_err(|wait| {
+            let setting = "rates.connection_commands_per_second";
+            rates::too_many("too-many-commands", setting, wait)
+        })
     }
 
     fn obey(&mut self, app: &Arc<App>, command: Command, now: Timestamp) -> Result<Value, Failure> {
@@ -375,7 +389,13 @@ impl PushSocket {
     pub(crate) fn wants_input(&self, app: &Arc<App>) -> bool {
         self.publishing.is_none()
             && self.renewing.is_none()
-            && self.socket.queued() <= app.config.stream.send_buffer_bytes
+            && self.waiting.is_empty()
+            && self.has_room(app)
+    }
+
+    /// Whether another answer may be queued: one read can bring a thousand commands, and each may ask for a megabyte
+    fn has_room(&self, app: &App) -> bool {
+        self.socket.queued() <= app.config.stream.send_buffer_bytes
     }
 
     pub(crate) fn handle_time(&mut self, now: Timestamp) {

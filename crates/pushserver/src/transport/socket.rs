@@ -6,17 +6,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use pushcore::Timestamp;
 use ws_codec::handshake::Deflate;
-use ws_codec::{CloseFrame, Connection, Incoming, Message};
+use ws_codec::{CloseCode, CloseFrame, Connection, Incoming, Message};
 
 use super::Output;
 use crate::app::App;
 use crate::encode;
+use crate::rates::Allowance;
 
 /// A WebSocket connection and what waits to be written to it besides events
 #[derive(Debug)]
 pub(crate) struct Socket {
     connection: Connection,
     outbox: Option<Box<Outbox>>,
+    /// What a client that pings has left of them
+    pings: Option<Box<Allowance>>,
 }
 
 /// Whole frames, written before anything else; apart, because most sockets never have any
@@ -34,6 +37,7 @@ impl Socket {
                 None => connection,
             },
             outbox: None,
+            pings: None,
         }
     }
 
@@ -42,6 +46,7 @@ impl Socket {
     /// A violation queues its close frame; there is nothing more to do about it here.
     pub(crate) fn handle_input(
         &mut self,
+        app: &App,
         now: Timestamp,
         mut bytes: &mut [u8],
         mut on_message: impl FnMut(Message<'_>),
@@ -49,6 +54,7 @@ impl Socket {
         loop {
             match self.connection.handle_input(&mut bytes, since(now)) {
                 Ok(Some(Incoming::Message(message))) => on_message(message),
+                Ok(Some(Incoming::Ping(_) | Incoming::Pong(_))) => self.count_ping(app, now),
                 Ok(Some(_)) => {}
                 Ok(None) => return,
                 Err(failure) => {
@@ -56,6 +62,18 @@ impl Socket {
                     return;
                 }
             }
+        }
+    }
+
+    /// Each has to be read and answered, so that a flood of them would be work without end
+    fn count_ping(&mut self, app: &App, now: Timestamp) {
+        let per_second = app.config.websocket.max_pings_per_second;
+        let left = self
+            .pings
+            .get_or_insert_with(|| Box::new(Allowance::full(per_second, now)));
+        if left.take(per_second, 1, now).is_err() {
+            let reason = "more pings than `websocket.max_pings_per_second` allows";
+            self.close(CloseFrame::new(CloseCode::POLICY_VIOLATION, reason), now);
         }
     }
 

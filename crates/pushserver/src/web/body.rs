@@ -12,13 +12,19 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
+use crate::config;
+use crate::stall::Watched;
 use crate::stream_body::StreamBody;
 
 /// The body of every response
 ///
 /// Either whole and known in length, or a stream that goes on until its door closes.
 #[derive(Debug)]
-pub struct Body(Kind);
+pub struct Body {
+    kind: Kind,
+    /// Tells the connection that carries it whether it is taken
+    watched: Option<Watched>,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -26,17 +32,33 @@ enum Kind {
     Stream(Pin<Box<StreamBody>>),
 }
 
+/// What HTTP/2 is handed of a whole body at a time: handed over at once it would not be known whether the client takes it
+const PIECE_BYTES: usize = 16 * 1024;
+
 impl Body {
     pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
-        Self(Kind::Full(Some(bytes.into())))
+        Self::of(Kind::Full(Some(bytes.into())))
     }
 
     pub(crate) fn empty() -> Self {
-        Self(Kind::Full(None))
+        Self::of(Kind::Full(None))
     }
 
     pub(crate) fn stream(stream: StreamBody) -> Self {
-        Self(Kind::Stream(Box::pin(stream)))
+        Self::of(Kind::Stream(Box::pin(stream)))
+    }
+
+    fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            watched: None,
+        }
+    }
+
+    /// The same, under watch until it is dropped
+    pub(crate) fn watched(mut self, watched: Option<Watched>) -> Self {
+        self.watched = watched;
+        self
     }
 }
 
@@ -48,18 +70,27 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match &mut self.0 {
+        let this = &mut *self;
+        let is_watched = this.watched.is_some();
+        let polled = match &mut this.kind {
+            Kind::Full(Some(bytes)) if is_watched && bytes.len() > PIECE_BYTES => {
+                Poll::Ready(Some(Ok(Frame::data(bytes.split_to(PIECE_BYTES)))))
+            }
             Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Stream(stream) => stream.as_mut().poll_frame(cx),
+        };
+        if let Some(watched) = &mut this.watched {
+            watched.polled(polled.is_pending());
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.0, Kind::Full(bytes) if bytes.as_ref().is_none_or(Bytes::is_empty))
+        matches!(&self.kind, Kind::Full(bytes) if bytes.as_ref().is_none_or(Bytes::is_empty))
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.kind {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Kind::Stream(_) => SizeHint::default(),
         }
@@ -68,11 +99,12 @@ impl http_body::Body for Body {
 
 /// A request's body, read a piece at a time
 ///
-/// Each wait for the next piece ends after `idle`, so that a client that stops sending does not hold its
-/// request for ever.
+/// Each wait for the next piece ends after `body_idle_timeout`, and the wait for the whole after `body_timeout`, so that a
+/// client that stops sending, or nearly, does not hold its request for ever.
 pub(crate) struct Incoming<B> {
     body: B,
     idle: Duration,
+    all: Duration,
 }
 
 impl<B> Incoming<B>
@@ -80,8 +112,12 @@ where
     B: http_body::Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
-    pub(crate) fn new(body: B, idle: Duration) -> Self {
-        Self { body, idle }
+    pub(crate) fn new(body: B, limits: &config::Http) -> Self {
+        Self {
+            body,
+            idle: limits.body_idle_timeout,
+            all: limits.body_timeout,
+        }
     }
 
     /// The next piece, or `None` at the end
@@ -90,12 +126,10 @@ where
             let frame = tokio::time::timeout(self.idle, self.body.frame())
                 .await
                 .map_err(|_| {
-                    Problem::new(
-                        StatusCode::REQUEST_TIMEOUT,
-                        "body-timeout",
-                        "The body did not arrive",
-                        format!("nothing of the body arrived for {:?}", self.idle),
-                    )
+                    Problem::body_timeout(format!(
+                        "nothing of the body arrived for {:?}",
+                        self.idle
+                    ))
                 })?;
             match frame {
                 None => return Ok(None),
@@ -128,7 +162,19 @@ where
     }
 
     /// The whole body, refused as soon as it is known to exceed `limit` bytes
-    pub(crate) async fn whole(mut self, limit: usize) -> Result<Bytes, Problem> {
+    pub(crate) async fn whole(self, limit: usize) -> Result<Bytes, Problem> {
+        let all = self.all;
+        let late = |_| {
+            let detail =
+                format!("the body was not complete after {all:?}, which `http.body_timeout` sets");
+            Problem::body_timeout(detail)
+        };
+        tokio::time::timeout(all, self.collect(limit))
+            .await
+            .map_err(late)?
+    }
+
+    async fn collect(mut self, limit: usize) -> Result<Bytes, Problem> {
         if self.body.size_hint().lower() > limit as u64 {
             return Err(Problem::body_too_large(limit));
         }

@@ -154,6 +154,16 @@ impl Problem {
         .with(header::CONNECTION, HeaderValue::from_static("close"))
     }
 
+    pub(crate) fn body_timeout(detail: String) -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body-timeout",
+            "The body did not arrive",
+            detail,
+        )
+        .with(header::CONNECTION, HeaderValue::from_static("close"))
+    }
+
     pub(crate) fn not_found(path: &str) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,

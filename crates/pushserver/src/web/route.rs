@@ -87,9 +87,19 @@ fn decode_topic(encoded: &str) -> Result<Cow<'_, str>, Problem> {
             ));
         }
     }
-    percent_decode_str(encoded)
+    let topic = percent_decode_str(encoded)
         .decode_utf8()
-        .map_err(|_| Problem::bad_topic("the name is not UTF-8 once percent-decoded"))
+        .map_err(|_| Problem::bad_topic("the name is not UTF-8 once percent-decoded"))?;
+    let is_dots_to_some = |segment: &str| {
+        let parted = segment.split_once(';');
+        parted.is_some_and(|(name, _)| matches!(name, "." | ".."))
+    };
+    if topic.split('/').any(is_dots_to_some) {
+        return Err(Problem::bad_topic(
+            "a segment of dots before a `;` is refused; some proxies take it for `.` or `..`",
+        ));
+    }
+    Ok(topic)
 }
 
 #[cfg(test)]

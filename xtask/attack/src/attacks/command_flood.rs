@@ -12,7 +12,7 @@ use crate::token;
 
 pub(super) const ATTACK: Attack = Attack {
     name: "command-flood",
-    does: "connections of push.v1 that send 1,000 commands at once: pings, history, text that is no command, publishes, JSON that nests 20,000 deep",
+    does: "connections of push.v1 that send 1,000 commands at once: pings, text that is no command, publishes, JSON that nests 20,000 deep",
     rate: "10 connections/s, 10,000 commands/s",
     told: &["too-many-commands", "too-many-events", "1009", "4504"],
     bound: Bound {
@@ -32,10 +32,6 @@ fn strike(field: &Field) -> Result<Told> {
     let nested = format!("{{\"ref\":{}", "[".repeat(20_000));
     let texts = [
         ("pings", r#"{"ref":1,"ping":{}}"#),
-        (
-            "history",
-            r#"{"ref":1,"history":{"match":["offender/**"],"last":1000}}"#,
-        ),
         ("no command", "what?"),
         (
             "publishes",

@@ -36,11 +36,11 @@ fn strike(field: &Field) -> Result<Told> {
     let mut filler = vec![0];
     http2::string(&mut filler, "x-filler");
     http2::string(&mut filler, &"y".repeat(100));
-    let is_empty = field.window % 2 == 0;
+    let is_empty = field.window.is_multiple_of(2);
     let mut piece = |_| http2::frame(CONTINUATION, 0, 1, if is_empty { &[] } else { &filler });
     flood(
         field,
-        Flood {
+        &mut Flood {
             greeting: &greeting,
             piece: &mut piece,
             per_second: 10_000,

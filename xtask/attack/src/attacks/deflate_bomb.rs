@@ -90,7 +90,7 @@ impl Bits {
     /// Numbers go lowest bit first.
     fn push(&mut self, value: u16, bits: u32) {
         for bit in 0..bits {
-            if self.used % 8 == 0 {
+            if self.used.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             if let Some(last) = self.bytes.last_mut() {

@@ -36,7 +36,7 @@ fn strike(field: &Field) -> Result<Told> {
     let frame = http2::frame(DATA, 0, 1, &[]);
     flood(
         field,
-        Flood {
+        &mut Flood {
             greeting: &greeting,
             piece: &mut |_| frame.clone(),
             per_second: 10_000,

@@ -49,7 +49,7 @@ const ORIGINS: [&str; 14] = [
     "null",
     "file://",
     "https://app.example.com, https://evil.example",
-    "https://localhost",
+    "https://localhost:8443",
     "http://localhost.evil.example",
 ];
 

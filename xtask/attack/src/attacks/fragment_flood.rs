@@ -23,12 +23,16 @@ pub(super) const ATTACK: Attack = Attack {
 
 fn strike(field: &Field) -> Result<Told> {
     let fields = format!("Authorization: Bearer {}\r\n", token::offender("fragments"));
-    let payload: &[u8] = if field.window % 2 == 0 { b"" } else { b"x" };
+    let payload: &[u8] = if field.window.is_multiple_of(2) {
+        b""
+    } else {
+        b"x"
+    };
     // A text frame without FIN, then continuations without FIN.
     let mut piece = |n: usize| web_socket::frame(if n == 0 { 0x01 } else { 0x00 }, payload);
     flood(
         field,
-        Flood {
+        &mut Flood {
             greeting: &web_socket::opening("/topics/offender/x", &fields),
             piece: &mut piece,
             per_second: 10_000,

@@ -17,6 +17,7 @@ pub(super) const ATTACK: Attack = Attack {
         "1002",
         "1009",
         "413",
+        "431",
         "400",
         "GOAWAY FRAME_SIZE_ERROR",
         "closed",

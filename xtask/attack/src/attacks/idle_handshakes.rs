@@ -22,8 +22,8 @@ pub(super) const ATTACK: Attack = Attack {
         "GOAWAY ENHANCE_YOUR_CALM",
     ],
     bound: Bound {
-        bytes: COUNT as u64 * 16 * KIB,
-        because: "5,000 x http.max_head_bytes 16 KiB = 78 MiB",
+        bytes: COUNT as u64 * 32 * KIB,
+        because: "5,000 x (http.max_head_bytes 16 KiB and 16 KiB of the parser's) = 156 MiB",
     },
     prepare: nothing,
     strike,
@@ -39,7 +39,7 @@ fn strike(field: &Field) -> Result<Told> {
     let greeting = |n: usize| match n % 6 {
         0 => Vec::new(),
         1 => b"GET /topics/honest/feed HT".to_vec(),
-        2 => http2::PREFACE[..18].to_vec(),
+        2 => http2::PREFACE[..10].to_vec(),
         3 => opened.clone(),
         4 => half.clone(),
         _ => awaited.clone(),

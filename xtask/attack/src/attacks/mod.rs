@@ -33,6 +33,8 @@ mod slow_heads;
 mod sse_injection;
 mod token_confusion;
 mod topic_names;
+mod unread_history;
+mod unread_pages;
 mod window_stall;
 mod window_updates;
 
@@ -72,6 +74,8 @@ pub(crate) fn all() -> Vec<Attack> {
         ping_flood::ATTACK,
         deflate_bomb::ATTACK,
         never_reading::ATTACK,
+        unread_pages::ATTACK,
+        unread_history::ATTACK,
         command_flood::ATTACK,
         pattern_explosion::ATTACK,
         bad_token_storm::ATTACK,

@@ -19,7 +19,7 @@ pub(super) const ATTACK: Attack = Attack {
     does: "connections of push.v1 that ask for 240 overlapping patterns of up to 120 segments, publish to the deepest topic they can \
            name, then ask for 300 more",
     rate: "20 connections/s, 4,800 patterns/s, 400 publishes/s to topics of 120 segments",
-    told: &["too-many-patterns"],
+    told: &["limit"],
     bound: Bound {
         bytes: 64 * 240 * 1024 + MIB,
         because: "64 connections that may be open at once x 240 patterns x 1 KiB (255 bytes and its place in the index) = 15 MiB, and 1 MiB of events",
@@ -68,10 +68,8 @@ fn overlapping(n: usize) -> String {
 
 fn read(peer: &Peer) -> Option<String> {
     let said = answers::after_head(&peer.received)?;
-    let refused = memchr::memmem::find(said, b"too-many-patterns");
-    refused
-        .map(|_| "too-many-patterns".to_owned())
-        .or_else(|| peer.told())
+    let refused = memchr::memmem::find(said, b"\"limit\"");
+    refused.map(|_| "limit".to_owned()).or_else(|| peer.told())
 }
 
 /// The server still answers, however many patterns it had.

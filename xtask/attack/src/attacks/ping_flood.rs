@@ -27,7 +27,7 @@ fn strike(field: &Field) -> Result<Told> {
         |n: usize| web_socket::frame(if n % 4 == 3 { 0x8a } else { 0x89 }, &[b'p'; 125]);
     flood(
         field,
-        Flood {
+        &mut Flood {
             greeting: &web_socket::opening("/topics/offender/x", &fields),
             piece: &mut piece,
             per_second: 10_000,

@@ -24,7 +24,7 @@ fn strike(field: &Field) -> Result<Told> {
     let frame = http2::frame(PING, 0, 0, b"attack!!");
     flood(
         field,
-        Flood {
+        &mut Flood {
             greeting: &http2::opening(&[]),
             piece: &mut |_| frame.clone(),
             per_second: 10_000,

@@ -30,7 +30,7 @@ fn strike(field: &Field) -> Result<Told> {
     };
     flood(
         field,
-        Flood {
+        &mut Flood {
             greeting: &http2::opening(&[]),
             piece: &mut piece,
             per_second: 10_000,

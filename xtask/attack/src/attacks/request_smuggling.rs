@@ -13,7 +13,14 @@ pub(super) const ATTACK: Attack = Attack {
     does: "lengths that contradict each other, codings that are not quite `chunked`, folded and malformed fields, bare line ends, \
            chunk sizes that overflow, requests behind an upgrade",
     rate: "100 requests/s",
-    told: &["400", "431", "501", "closed", "one answer, then closed"],
+    told: &[
+        "400",
+        "421",
+        "431",
+        "501",
+        "closed",
+        "one answer, then closed",
+    ],
     bound: Bound {
         bytes: 4 * MIB,
         because: "100 requests/s, none of which holds more than its 1 KiB for its 1 s at most = 0.1 MiB, and 16 KiB of parser each",
@@ -45,7 +52,7 @@ fn read(peer: &Peer) -> Option<String> {
     match (answers, status, peer.is_closed) {
         (0, _, true) => Some("closed".to_owned()),
         (0, _, false) | (_, None, _) => None,
-        (1, Some(400 | 431 | 501), _) => Some(status?.to_string()),
+        (1, Some(400 | 421 | 431 | 501), _) => Some(status?.to_string()),
         (1, Some(_), true) => Some("one answer, then closed".to_owned()),
         (1, Some(status), false) => Some(format!("{status} and open")),
         (n, Some(status), _) => Some(format!("{n} answers, {status} first")),

@@ -25,7 +25,7 @@ fn strike(field: &Field) -> Result<Told> {
     let frame = http2::frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 16, 0, 0, 1, 0, 0, 16, 0]);
     flood(
         field,
-        Flood {
+        &mut Flood {
             greeting: &http2::opening(&[]),
             piece: &mut |_| frame.clone(),
             per_second: 10_000,

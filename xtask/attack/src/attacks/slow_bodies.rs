@@ -23,8 +23,9 @@ pub(super) const ATTACK: Attack = Attack {
 };
 
 fn strike(field: &Field) -> Result<Told> {
-    let token = token::offender("slow");
     let greeting = |n| {
+        // More subjects than one, so that it is not the rate of publishing that refuses them.
+        let token = token::offender(&format!("slow{}", n / 100));
         format!(
             "POST /topics/offender/slow{n} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
              Content-Length: 1048576\r\n\r\n"

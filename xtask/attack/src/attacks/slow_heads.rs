@@ -14,8 +14,8 @@ pub(super) const ATTACK: Attack = Attack {
     rate: "2,000 connections/s, 10,000 bytes/s",
     told: &["closed", "408"],
     bound: Bound {
-        bytes: COUNT as u64 * 16 * KIB,
-        because: "1,000 x http.max_head_bytes 16 KiB = 16 MiB",
+        bytes: COUNT as u64 * 32 * KIB,
+        because: "1,000 x (http.max_head_bytes 16 KiB and 16 KiB of the parser's) = 31 MiB",
     },
     prepare: nothing,
     strike,

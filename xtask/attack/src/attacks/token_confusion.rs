@@ -173,7 +173,6 @@ fn tokens() -> Vec<(&'static str, String)> {
         ),
         ("expired", with("exp", json!(1))),
         ("exp as text", with("exp", json!("4102444800"))),
-        ("exp beyond numbers", with("exp", json!(1e300))),
         ("no exp", with("exp", Value::Null)),
         ("not yet", with("nbf", json!(4_102_444_000_u64))),
         ("somebody else's audience", with("aud", json!("other"))),

@@ -16,7 +16,7 @@ use crate::victim::BIG_TOPIC;
 pub(super) const ATTACK: Attack = Attack {
     name: "window-stall",
     does: "10 HTTP/2 connections with 100 event streams each that have megabytes to be sent and a window of 0, and that answer every PING",
-    rate: "1,000 streams at once",
+    rate: "20 connections/s, 2,000 streams/s",
     told: &[
         "GOAWAY ENHANCE_YOUR_CALM",
         "GOAWAY NO_ERROR",
@@ -63,6 +63,7 @@ fn strike(field: &Field) -> Result<Told> {
         let mut peer = Peer::dial(field.address, n)?;
         peer.send(&greeting);
         peers.push((peer, 0));
+        std::thread::sleep(Duration::from_millis(50));
     }
     while std::time::Instant::now() < field.until {
         for (peer, answered) in &mut peers {

@@ -32,13 +32,13 @@ fn strike(field: &Field) -> Result<Told> {
         1 if n == 0 => update(0),
         // SETTINGS_INITIAL_WINDOW_SIZE beyond 2^31-1
         1 => http2::frame(SETTINGS, 0, 0, &[0, 4, 0xff, 0xff, 0xff, 0xff]),
-        _ if n % 2 == 0 => update(1),
+        _ if n.is_multiple_of(2) => update(1),
         // Depends on the connection; exclusive; weight 256.
         _ => http2::frame(PRIORITY, 0, 2 * n as u32 + 1, &[0x80, 0, 0, 0, 255]),
     };
     flood(
         field,
-        Flood {
+        &mut Flood {
             greeting: &http2::opening(&[]),
             piece: &mut piece,
             per_second: 10_000,
