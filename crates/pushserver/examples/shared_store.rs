@@ -25,7 +25,7 @@ use pushcore::store::{
 };
 use pushcore::{
     Budget, ContentType, Data, DataRef, Durability, EndReason, Epoch, EventType, IdempotencyKey,
-    Key, NewEvent, Position, PublishError, Receipt, Receipts, Timestamp, Topic,
+    Key, NewEvent, PatternSet, Position, PublishError, Receipt, Receipts, Timestamp, Topic,
 };
 use pushserver::Server;
 use pushserver::cli::{self, Command};
@@ -132,12 +132,19 @@ impl Store for RemoteStore {
         }
     }
 
-    async fn read(&self, after: u64, budget: Budget) -> Result<StoredPage, StoreError> {
+    async fn read(
+        &self,
+        after: u64,
+        _: &PatternSet,
+        budget: Budget,
+    ) -> Result<StoredPage, StoreError> {
+        // It may give entries of other topics too, and this one does.
         let question = json!({ "read": { "after": after, "events": budget.events } });
         let page = self.ask(&question).await?;
         Ok(StoredPage {
             epoch: Epoch(number(&page["epoch"])),
             entries: list(&page["entries"], entry_from_json),
+            read_through: number(&page["read_through"]),
             lost_through: number(&page["lost_through"]),
             is_last: page["is_last"] == true,
         })
@@ -221,9 +228,12 @@ async fn answer_all(store: &MemoryStore, stream: tokio::net::TcpStream) -> Resul
                 events: number(&read["events"]) as usize,
                 ..Budget::default()
             };
-            let page = store.read(number(&read["after"]), budget).await?;
+            let page = store
+                .read(number(&read["after"]), &PatternSet::all(), budget)
+                .await?;
             json!({
                 "epoch": page.epoch.0, "lost_through": page.lost_through, "is_last": page.is_last,
+                "read_through": page.read_through,
                 "entries": page.entries.iter().map(entry_to_json).collect::<Vec<_>>(),
             })
         } else {
