@@ -1,11 +1,15 @@
 //! A subscription's cursor: what is told next, and in which order.
 
+mod lag;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{LagAction, LagPolicy, MaxLag};
-use crate::delivery::{Batch, Budget, CloseReason, Delivery, End, EndReason, Gap, GapReason};
+use crate::config::{LagAction, LagPolicy};
+use crate::delivery::{
+    Batch, Budget, CloseReason, Delivery, End, EndReason, Gap, GapReason, within,
+};
 use crate::event::{Event, Record};
 use crate::grant::Grant;
 use crate::log::past::Head;
@@ -536,100 +540,6 @@ impl Cursor {
         self.next_pending()
     }
 
-    /// Skips to the newest event and announces what lies before it.
-    fn skip_to_newest(&mut self, log: &Log) {
-        let newest = |reading: &Reading| log.newest_first(reading.feed).next().map(|e| e.offset());
-        let Some(newest) = self.readings.iter().filter_map(newest).max() else {
-            return;
-        };
-        if newest <= self.read + 1 {
-            return;
-        }
-        let mut ends = Vec::new();
-        self.walk(log, |entry| {
-            if entry.offset() < newest && entry.record() != Record::Event {
-                ends.push(Delivery::End(end_of(entry)));
-            }
-            entry.offset() < newest
-        });
-        let mut told = Vec::new();
-        for reading in self.readings.iter_mut() {
-            let base = self.read.max(reading.after);
-            let head = reading.head(self.read, log);
-            let lost = log.lost(reading.feed).through;
-            let lost_before = lost.min(newest - 1) > base;
-            if base < newest - 1 && (head.offset < newest || lost_before) {
-                let skipped = match reading.feed {
-                    Feed::Topic(id) if !lost_before => {
-                        let state = &log.topics[id as usize];
-                        let next_seq = reading.next_seq.max(state.first_seq);
-                        let skipped = state.seq_after(newest - 1) - next_seq;
-                        let ended = state.ended.is_some() && state.newest() < newest;
-                        Some(skipped - u64::from(ended))
-                    }
-                    _ => None,
-                };
-                told.push(Delivery::Gap(Gap {
-                    pattern: reading.pattern.clone(),
-                    from: log.place(base + 1),
-                    to: log.place(newest - 1),
-                    missed: skipped,
-                    reason: GapReason::Lag,
-                }));
-            }
-            reading.seek(newest - 1, log);
-        }
-        told.extend(ends);
-        self.rare().pending.extend(told);
-        self.read = newest - 1;
-    }
-
-    /// Is it too far behind?
-    fn lags(&self, log: &Log, now: Timestamp) -> bool {
-        let max = self
-            .rare
-            .as_ref()
-            .map_or(MaxLag::default(), |r| r.lag.max_lag);
-        let (mut events, mut bytes, mut lags) = (0, 0, false);
-        self.walk(log, |event| {
-            if event.record() != Record::Event {
-                return true;
-            }
-            events += 1;
-            bytes += event.body_len() as u64;
-            lags = max.events.is_some_and(|max| events > max)
-                || max.bytes.is_some_and(|max| bytes > max)
-                || max.age.is_some_and(|max| now.since(event.time()) > max);
-            // The first one is the oldest: without the other bounds there is nothing to find behind it.
-            !lags && (max.events.is_some() || max.bytes.is_some())
-        });
-        lags
-    }
-
-    /// Looks at the entries ahead, ends included, in order, as long as `look` says so.
-    pub(crate) fn walk(&self, log: &Log, mut look: impl FnMut(&Event) -> bool) {
-        let mut heads: Vec<Head> = self
-            .readings
-            .iter()
-            .map(|r| r.head(self.read, log))
-            .collect();
-        loop {
-            let next = first(&heads);
-            if next == u64::MAX {
-                return;
-            }
-            let event = self.event_of(&heads, next, log);
-            if !look(event) {
-                return;
-            }
-            for (reading, head) in self.readings.iter().zip(&mut heads) {
-                if head.offset == next {
-                    *head = log.head_at(reading.feed, head.at + 1);
-                }
-            }
-        }
-    }
-
     /// The event at `offset`, which is one of the heads.
     fn event_of<'a>(&self, heads: &[Head], offset: u64, log: &'a Log) -> &'a Arc<Event> {
         let index = heads.iter().position(|head| head.offset == offset);
@@ -674,20 +584,6 @@ impl Rare {
             && self.closed.is_none()
             && self.heard.is_none()
     }
-}
-
-/// How many of the events that come next a budget takes: the first one, however large it is.
-fn within<'a>(budget: Budget, events: impl Iterator<Item = &'a Arc<Event>>) -> usize {
-    let mut bytes = 0;
-    let mut count = 0;
-    for event in events.take(budget.events.max(1)) {
-        bytes += event.body_len();
-        if bytes > budget.bytes && count > 0 {
-            break;
-        }
-        count += 1;
-    }
-    count
 }
 
 /// The lowest offset among the heads; `u64::MAX` where there is none.

@@ -277,3 +277,17 @@ impl Default for Budget {
         }
     }
 }
+
+/// How many of the events that come next a budget takes: the first one, however large it is.
+pub(crate) fn within<'a>(budget: Budget, events: impl Iterator<Item = &'a Arc<Event>>) -> usize {
+    let mut bytes = 0;
+    let mut count = 0;
+    for event in events.take(budget.events.max(1)) {
+        bytes += event.body_len();
+        if bytes > budget.bytes && count > 0 {
+            break;
+        }
+        count += 1;
+    }
+    count
+}
