@@ -20,7 +20,7 @@ fn a_nasty_store_may_be_slow_fail_and_leave_holes() {
     block_on(run(|| Arc::new(Nasty::new())));
 }
 
-/// Slow, failing before and after it has done its work, with holes between its offsets, and telling its followers things
+/// Slow, answering out of order, failing before and after it has done its work, with holes between its offsets, and telling its followers things
 /// twice
 struct Nasty {
     inner: MemoryStore,
@@ -85,7 +85,8 @@ impl Store for Nasty {
         }
         let count = batch.len();
         let receipts = self.inner.append(batch, subject, now).await;
-        be_slow(call % 2).await;
+        // Of those that are asked together the later is answered first.
+        be_slow(9 - call % 9).await;
         if call % 4 == 3 {
             // It is in the log, and the answer is lost.
             return refuse(count);

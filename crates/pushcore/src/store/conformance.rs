@@ -3,7 +3,7 @@
 //! Give [`run`] a way to make an empty store; it panics at the first thing that is wrong, and says what it was. It needs no
 //! runtime of its own: hand it to whatever runs your store's futures, or to [`block_on`].
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -30,6 +30,7 @@ pub async fn run<S: Store>(make: impl Fn() -> Arc<S>) {
     positions_grow_and_are_read_back_in_order(make()).await;
     entries_know_the_one_before_them_in_their_topic(make()).await;
     topics_can_be_read_by_their_patterns(make()).await;
+    answers_may_overtake_each_other_and_belong_to_what_was_asked(make()).await;
     a_retry_is_the_same_event(make()).await;
     an_ended_topic_takes_nothing_more(make()).await;
     a_follower_is_told_of_everything_committed_since(make()).await;
@@ -122,6 +123,46 @@ async fn read_matching(
         }
     }
     panic!("reading came to no end");
+}
+
+/// Polls all of them in turn; their values in their order, whichever is ready first.
+async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output = T> + Send>) -> Vec<T> {
+    let mut running: Vec<_> = futures.map(Box::pin).collect();
+    let mut values: Vec<Option<T>> = running.iter().map(|_| None).collect();
+    poll_fn(|cx| {
+        for (future, value) in running.iter_mut().zip(&mut values) {
+            if value.is_none()
+                && let Poll::Ready(ready) = future.as_mut().poll(cx)
+            {
+                *value = Some(ready);
+            }
+        }
+        match values.iter().all(Option::is_some) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
+    .await;
+    values.into_iter().flatten().collect()
+}
+
+async fn answers_may_overtake_each_other_and_belong_to_what_was_asked(store: Arc<dyn Store>) {
+    let publishes = (0..9).map(|number| publish(&*store, event("a", number)));
+    let receipts = join_all(publishes).await;
+    let read = read_all(&*store, 0).await;
+    assert_eq!(read.len(), receipts.len(), "each is there once");
+    for (number, receipt) in receipts.into_iter().enumerate() {
+        let at = receipt.expect("nothing is wrong with it").position;
+        let own = read.iter().find(|entry| entry.position == at);
+        let Some(StoredEntry::Event(found)) = own.map(|own| &own.entry) else {
+            panic!("there is no event at {at}, which was the answer to publish {number}");
+        };
+        assert_eq!(
+            found.data,
+            event("a", number).data,
+            "what is at {at} is not what was published there"
+        );
+    }
 }
 
 async fn positions_grow_and_are_read_back_in_order(store: Arc<dyn Store>) {
