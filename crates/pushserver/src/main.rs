@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Sizes apart: what a handshake needs for a moment and what a connection keeps for hours do not share pages, so that ten
-/// thousand connections cost what they hold and not a third of it
+/// thousand connections cost what they hold and not a multiple of it
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
