@@ -33,7 +33,7 @@ use crate::web::problem::Problem;
 pub(crate) struct PushSocket {
     socket: Socket,
     form: Form,
-    subscription: Subscription,
+    pub(super) subscription: Subscription,
     was_blocked: bool,
     listed: Listed,
     grant: Arc<Grant>,
