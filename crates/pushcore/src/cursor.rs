@@ -84,13 +84,19 @@ impl Cursor {
         now: Timestamp,
         budget: Budget,
     ) -> Option<Delivery> {
-        if self.rare.is_some() || self.attention <= now || self.ahead {
+        if !self.hears_of_events_alone(now) {
             let told = self.next_beside_events(log, now);
             if told.is_some() || self.ahead {
                 return told;
             }
         }
         self.read(log, budget)
+    }
+
+    /// Is there nothing to be told, or to be looked after, beside events?
+    #[inline]
+    pub(crate) fn hears_of_events_alone(&self, now: Timestamp) -> bool {
+        self.rare.is_none() && now < self.attention && !self.ahead
     }
 
     /// What is to be told before anything is read: of the grant, of what is pending, of a lag.

@@ -202,25 +202,39 @@ mod tests {
     use super::*;
     use crate::label::{ContentType, EventType, Key};
 
-    fn event(data: Data, event_type: Option<&str>, key: Option<&str>, mime: Option<&str>) -> Event {
-        let content = Content::new(
+    fn content(
+        data: Data,
+        event_type: Option<&str>,
+        key: Option<&str>,
+        mime: Option<&str>,
+    ) -> Content {
+        Content::new(
             data,
             event_type.map(|t| EventType::parse(t).unwrap()).as_ref(),
             key.map(|t| Key::parse(t).unwrap()).as_ref(),
             mime.map(|t| ContentType::parse(t).unwrap()).as_ref(),
-        );
-        let header = Arc::new(Header {
+        )
+    }
+
+    fn header() -> Arc<Header> {
+        Arc::new(Header {
             topic: Topic::parse("a").unwrap(),
             epoch: Epoch(1),
             forms: FormCache::new(1000),
-        });
-        let place = Place {
-            offset: 1,
-            tag: Tag(1),
-            previous: 0,
-            time: Timestamp(0),
-        };
-        content.into_event(header, &place, Record::Event)
+        })
+    }
+
+    fn place(offset: u64) -> Place {
+        Place {
+            offset,
+            tag: Tag(offset as u32),
+            previous: offset - 1,
+            time: Timestamp(offset),
+        }
+    }
+
+    fn event(data: Data, event_type: Option<&str>, key: Option<&str>, mime: Option<&str>) -> Event {
+        content(data, event_type, key, mime).into_event(header(), &place(1), Record::Event)
     }
 
     #[test]
@@ -243,6 +257,45 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_lies_where_an_old_event_lay_has_nothing_of_it() {
+        let header = header();
+        let labels = [Some("t"), Some("k"), Some("m")];
+        let old = content(Data::from("old"), labels[0], labels[1], labels[2]);
+        let old = old.into_entry(&header, &place(1), Record::Event, None);
+        let memory = Arc::as_ptr(&old);
+        let new = content(Data::bytes(vec![1]), None, None, None);
+        let new = new.into_entry(&header, &place(7), Record::Event, Some(old));
+        assert_eq!(Arc::as_ptr(&new), memory);
+        assert_eq!(new.data(), DataRef::Bytes(&[1]));
+        assert_eq!(
+            (new.event_type(), new.key(), new.content_type()),
+            (None, None, None)
+        );
+        assert_eq!(
+            (new.offset(), new.previous(), new.tag(), new.time()),
+            (7, 6, Tag(7), Timestamp(7))
+        );
+    }
+
+    #[test]
+    fn an_event_that_somebody_holds_stays_what_it_is() {
+        let header = header();
+        let entry = |data: &str, offset, old| {
+            let content = content(Data::from(data), None, None, None);
+            content.into_entry(&header, &place(offset), Record::Event, old)
+        };
+        let held = entry("held", 1, None);
+        let next = entry("next", 2, Some(held.clone()));
+        assert_eq!((held.data(), held.offset()), (DataRef::Text("held"), 1));
+        // A form is remembered by the cache, which would find another event's in its place.
+        assert_eq!(next.form(0, || Bytes::from_static(b"next")), "next");
+        let memory = Arc::as_ptr(&next);
+        let last = entry("last", 3, Some(next));
+        assert_ne!(Arc::as_ptr(&last), memory);
+        assert_eq!(last.form(0, || Bytes::from_static(b"last")), "last");
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! The front door: publish, subscribe, revoke.
 
-use std::cell::Cell;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, OnceLock, Weak};
-use std::task::Waker;
 use std::time::Duration;
 
 use crate::config::HubConfig;
@@ -123,9 +121,11 @@ impl Hub {
         now: Timestamp,
     ) -> Publish<Result<Receipt, PublishError>> {
         let Some(store) = &self.0.store else {
-            return Publish::ready(
-                self.waking(|core, wakers| core.publish_alone(event, subject, now, wakers)),
-            );
+            // Not by `waking`: the event would be copied into its closure.
+            let mut wakers = Wakers::default();
+            let receipt = self.lock().publish_alone(event, subject, now, &mut wakers);
+            wakers.wake();
+            return Publish::ready(receipt);
         };
         let (store, subject) = (store.clone(), subject.map(str::to_owned));
         match self.lock().check_size(&event) {
@@ -377,15 +377,11 @@ impl Hub {
     }
 
     /// Does `work` under the lock and calls the wakers it collected when the lock is released.
+    #[inline]
     fn waking<T>(&self, work: impl FnOnce(&mut Core, &mut Wakers) -> T) -> T {
-        // The list is kept for its memory: waking somebody allocates nothing.
-        let mut wakers = WAKERS.take();
+        let mut wakers = Wakers::default();
         let result = work(&mut self.lock(), &mut wakers);
-        if wakers.capacity() > 0 {
-            wakers.drain(..).for_each(Waker::wake);
-            wakers.shrink_to(MAX_KEPT_WAKERS);
-            WAKERS.set(wakers);
-        }
+        wakers.wake();
         result
     }
 
@@ -397,13 +393,6 @@ impl Hub {
         self.0.core.lock()
     }
 }
-
-thread_local! {
-    static WAKERS: Cell<Wakers> = const { Cell::new(Wakers::new()) };
-}
-
-/// 16 bytes each
-const MAX_KEPT_WAKERS: usize = 16_384;
 
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,10 +4,10 @@ mod authority;
 mod publish;
 mod subscribe;
 mod waiting;
+mod wakers;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::task::Waker;
 
 use slab::Slab;
 
@@ -36,9 +36,7 @@ pub(crate) struct Core {
 }
 
 pub(crate) use subscribe::Next;
-
-/// Wakers to be called once the lock is released
-pub(crate) type Wakers = Vec<Waker>;
+pub(crate) use wakers::Wakers;
 
 impl Core {
     pub(crate) fn new(config: Arc<HubConfig>, seed: u64, now: Timestamp) -> Core {

@@ -19,14 +19,8 @@ impl Core {
         match &mut self.cursors[id as usize].readings {
             Readings::One(_) if is_lost => {}
             Readings::One(reading) => {
-                let waiting = &mut self.log.readers(reading.feed).waiting;
-                match waiting.get_mut(reading.place as usize) {
-                    Some(own) if own.is(id, 0) => own.arm(waker),
-                    _ => {
-                        reading.place = short(waiting.len());
-                        waiting.push(Waiting::new(id, 0, Some(waker.clone())));
-                    }
-                }
+                let readers = self.log.readers(reading.feed);
+                readers.arm(id, &mut reading.place, waker);
             }
             Readings::Many(many) => {
                 many.arm(waker);
@@ -77,6 +71,7 @@ impl Core {
     }
 
     /// Wakes those that wait for a topic, by its name or by a wildcard.
+    #[inline]
     pub(super) fn wake_readers(&mut self, topic: u32, wakers: &mut Wakers) {
         self.log.refresh_wildcards(topic);
         let state = &mut self.log.topics[topic as usize];
@@ -147,14 +142,24 @@ impl Core {
     }
 }
 
+#[inline]
 fn wake_all(waiting: &mut Vec<Waiting>, cursors: &mut Slab<Cursor>, wakers: &mut Wakers) {
-    for one in waiting.drain(..) {
-        match one.waker {
-            Some(waker) => wakers.push(waker),
-            None => {
-                if let Readings::Many(many) = &mut cursors[one.cursor as usize].readings {
-                    wakers.extend(many.disarm());
-                }
+    if waiting.len() > 1 {
+        waiting
+            .drain(..)
+            .for_each(|one| wake_one(one, cursors, wakers));
+    } else if let Some(one) = waiting.pop() {
+        wake_one(one, cursors, wakers);
+    }
+}
+
+#[inline]
+fn wake_one(one: Waiting, cursors: &mut Slab<Cursor>, wakers: &mut Wakers) {
+    match one.waker {
+        Some(waker) => wakers.push(waker),
+        None => {
+            if let Readings::Many(many) = &mut cursors[one.cursor as usize].readings {
+                wakers.extend(many.disarm());
             }
         }
     }

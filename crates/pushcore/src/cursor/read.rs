@@ -8,39 +8,26 @@ use crate::event::{Event, Record};
 use crate::log::past::Head;
 use crate::log::{Feed, Log};
 use crate::planted::{self, Bug};
+use crate::position::Position;
 use crate::readers::Memo;
+use crate::reading::{Reading, Readings};
 
 impl Cursor {
     pub(super) fn read(&mut self, log: &mut Log, budget: Budget) -> Option<Delivery> {
-        let conflate_through = self.conflate_through();
-        if let [reading] = &mut self.readings[..]
-            && conflate_through <= self.read
-        {
+        if let Some((batch, _)) = self.read_alone(log, budget) {
+            return Some(Delivery::Batch(batch));
+        }
+        let is_at_end = |reading: &Reading| {
             let base = self.read.max(reading.after);
-            if log.lost(reading.feed).through <= base {
-                let newest = log.newest(reading.feed);
-                if newest <= base {
-                    self.read = log.head;
-                    return None;
-                }
-                if let Some(memo) = &log.readers(reading.feed).memo
-                    && memo.fits(base, budget, newest)
-                {
-                    let batch = memo.batch.clone();
-                    reading.next_seq = memo.next_seq;
-                    self.position = batch.to();
-                    let rest = self.position.offset != newest;
-                    self.read = if rest { self.position.offset } else { log.head };
-                    return Some(Delivery::Batch(batch));
-                }
-            }
+            log.lost(reading.feed).through <= base && log.newest(reading.feed) <= base
+        };
+        if self.readings.iter().all(is_at_end) {
+            self.read = log.head;
+            return None;
         }
         if log.reads_back && !self.memory_alone && self.behind_memory(log).is_some() {
             // The store may have it.
             return None;
-        }
-        if let Some(batch) = self.read_topic(log, budget) {
-            return Some(Delivery::Batch(batch));
         }
         let mut heads = std::mem::take(&mut log.scratch);
         heads.clear();
@@ -54,27 +41,90 @@ impl Cursor {
         delivery
     }
 
-    /// The short way for the common case: one topic, nothing lost, nothing to be conflated, and an event comes next.
-    fn read_topic(&mut self, log: &mut Log, budget: Budget) -> Option<Arc<Batch>> {
+    /// The short way for the common case: one pattern, of which nothing is lost and nothing to be conflated, and an event
+    /// comes next; either the batch that was given to another one here, or the next of one topic. With it comes the
+    /// position, so that the caller need not read what was just written.
+    #[inline(always)]
+    pub(crate) fn read_alone(
+        &mut self,
+        log: &mut Log,
+        budget: Budget,
+    ) -> Option<(Arc<Batch>, Position)> {
         let conflate_through = self.conflate_through();
-        let [reading] = &mut self.readings[..] else {
+        let Readings::One(reading) = &mut self.readings else {
             return None;
         };
-        let Feed::Topic(id) = reading.feed else {
+        let base = self.read.max(reading.after);
+        if conflate_through > base {
+            return None;
+        }
+        let (readers, newest) = match reading.feed {
+            Feed::Topic(id) => {
+                let state = &log.topics[id as usize];
+                if state.lost.through > base {
+                    return None;
+                }
+                (state.readers.as_deref()?, state.newest())
+            }
+            Feed::Wildcard(id) => {
+                let state = &log.wildcards[id as usize];
+                if state.lost.through > base {
+                    return None;
+                }
+                (&state.readers, state.newest())
+            }
+        };
+        if newest <= base {
+            return None;
+        }
+        if let Some(memo) = &readers.memo
+            && memo.fits(base, budget, newest)
+        {
+            let batch = memo.batch.clone();
+            let last = batch.events().last().expect("a batch is not empty");
+            let position = Position {
+                epoch: log.epoch,
+                offset: last.offset(),
+                tag: last.tag(),
+            };
+            reading.next_seq = memo.next_seq;
+            self.position = position;
+            let rest = position.offset != newest;
+            self.read = if rest { position.offset } else { log.head };
+            return Some((batch, position));
+        }
+        match reading.feed {
+            Feed::Topic(id) => self.read_topic(id, newest, log, budget),
+            Feed::Wildcard(_) => None,
+        }
+    }
+
+    /// The next events of one topic, of which nothing is lost.
+    // What comes back is in registers so; see `Core::take_in`.
+    #[inline(always)]
+    fn read_topic(
+        &mut self,
+        id: u32,
+        newest: u64,
+        log: &mut Log,
+        budget: Budget,
+    ) -> Option<(Arc<Batch>, Position)> {
+        let Readings::One(reading) = &mut self.readings else {
             return None;
         };
         let state = &mut log.topics[id as usize];
-        let base = self.read.max(reading.after);
-        if state.lost.through > base || conflate_through > base {
-            return None;
-        }
         let index = state.index(reading.next_seq);
         let ahead = state.event_count().checked_sub(index)?;
-        let count = within(budget, state.events.range(index..index + ahead));
-        let last = state.events.get(index + count.checked_sub(1)?)?.position();
-        reading.next_seq = state.first_seq + (index + count) as u64;
-        let full = last.offset != state.newest();
-        let readers = state.readers.as_mut().expect("it is read");
+        let count = match ahead {
+            0 | 1 => ahead,
+            _ => within(budget, state.events.range(index..index + ahead)),
+        };
+        let last = &state.events[index + count.checked_sub(1)?];
+        let (offset, tag) = (last.offset(), last.tag());
+        let next_seq = state.first_seq + (index + count) as u64;
+        reading.next_seq = next_seq;
+        let full = offset != newest;
+        let readers = state.readers.as_deref_mut().expect("it is read");
         let is_shared = readers.count > 1;
         let batch = match count {
             1 => {
@@ -82,7 +132,7 @@ impl Cursor {
                     true => readers.memo.take().map(|memo| memo.batch),
                     false => log.spare.take(),
                 };
-                Batch::of_one(state.events[index].clone(), old)
+                Batch::of_one(last.clone(), old)
             }
             _ => {
                 let events = state.events.range(index..index + count);
@@ -90,21 +140,25 @@ impl Cursor {
             }
         };
         if is_shared {
+            let before = index.checked_sub(1);
             readers.memo = Some(Memo {
-                after: index
-                    .checked_sub(1)
-                    .map_or(0, |before| state.events[before].offset()),
+                after: before.map_or(0, |before| state.events[before].offset()),
                 budget,
                 full,
                 batch: batch.clone(),
-                next_seq: reading.next_seq,
+                next_seq,
             });
         } else if count == 1 {
             log.spare = Some(batch.clone());
         }
-        self.position = last;
-        self.read = if full { last.offset } else { log.head };
-        Some(batch)
+        let position = Position {
+            epoch: log.epoch,
+            offset,
+            tag,
+        };
+        self.position = position;
+        self.read = if full { offset } else { log.head };
+        Some((batch, position))
     }
 
     /// Gives or announces what comes first among the heads of the readings.

@@ -18,7 +18,26 @@ pub(crate) struct Content {
 
 impl Content {
     /// Joins them; without labels the data stays where it is.
+    #[inline]
     pub(crate) fn new(
+        data: Data,
+        event_type: Option<&EventType>,
+        key: Option<&Key>,
+        content_type: Option<&ContentType>,
+    ) -> Content {
+        if event_type.is_none() && key.is_none() && content_type.is_none() {
+            return Content {
+                body: data.0,
+                event_type: 0,
+                key: 0,
+                content_type: 0,
+            };
+        }
+        Content::join(data, event_type, key, content_type)
+    }
+
+    #[inline(never)]
+    fn join(
         data: Data,
         event_type: Option<&EventType>,
         key: Option<&Key>,
@@ -72,6 +91,39 @@ impl Content {
         Content::new(Data(Body::Text(Box::default())), None, None, None)
     }
 
+    /// Bytes of the data and the labels.
+    pub(crate) fn len(&self) -> usize {
+        self.body.len()
+    }
+
+    /// An event of the log, in the memory of `old`, which was of the same topic, if nobody holds that any more.
+    #[inline]
+    pub(crate) fn into_entry(
+        self,
+        header: &Arc<Header>,
+        place: &Place,
+        record: Record,
+        old: Option<Arc<Event>>,
+    ) -> Arc<Event> {
+        if let Some(mut old) = old
+            && let Some(event) = Arc::get_mut(&mut old)
+        {
+            debug_assert!(Arc::ptr_eq(&event.header, header));
+            event.forms.release(&event.header.forms);
+            event.body = self.body;
+            event.offset = place.offset;
+            event.previous = place.previous;
+            event.time = place.time;
+            event.tag = place.tag;
+            event.event_type = self.event_type;
+            event.key = self.key;
+            event.content_type = self.content_type;
+            event.record = record;
+            return old;
+        }
+        Arc::new(self.into_event(header.clone(), place, record))
+    }
+
     pub(crate) fn into_event(self, header: Arc<Header>, place: &Place, record: Record) -> Event {
         Event {
             header,
@@ -90,13 +142,21 @@ impl Content {
 }
 
 impl From<NewEvent> for Content {
+    #[inline]
     fn from(new: NewEvent) -> Content {
-        let (kind, key, mime) = (
-            new.event_type.as_ref(),
-            new.key.as_ref(),
-            new.content_type.as_ref(),
-        );
-        Content::new(new.data, kind, key, mime)
+        let NewEvent {
+            data,
+            event_type,
+            key,
+            content_type,
+            ..
+        } = new;
+        Content::new(
+            data,
+            event_type.as_ref(),
+            key.as_ref(),
+            content_type.as_ref(),
+        )
     }
 }
 

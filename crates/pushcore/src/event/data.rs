@@ -56,12 +56,22 @@ impl Data {
 }
 
 impl From<&str> for Data {
+    #[inline]
     fn from(text: &str) -> Data {
         Data(Body::Text(Box::from(text)))
     }
 }
 
+impl From<Vec<u8>> for Data {
+    /// Bytes, as they are.
+    #[inline]
+    fn from(bytes: Vec<u8>) -> Data {
+        Data(Body::Bytes(bytes.into_boxed_slice()))
+    }
+}
+
 impl From<String> for Data {
+    #[inline]
     fn from(text: String) -> Data {
         Data(Body::Text(text.into_boxed_str()))
     }

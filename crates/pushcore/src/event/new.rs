@@ -26,6 +26,7 @@ pub struct NewEvent {
 impl NewEvent {
     /// An event with nothing but data.
     #[must_use]
+    #[inline]
     pub fn new(topic: Topic, data: impl Into<Data>) -> NewEvent {
         NewEvent {
             topic,
@@ -41,11 +42,9 @@ impl NewEvent {
     /// Bytes of its data and labels, which is what limits and retention count.
     #[must_use]
     pub fn size(&self) -> usize {
-        let labels = [
-            self.event_type.as_ref().map(EventType::as_str),
-            self.key.as_ref().map(Key::as_str),
-            self.content_type.as_ref().map(ContentType::as_str),
-        ];
-        self.data.len() + labels.into_iter().flatten().map(str::len).sum::<usize>()
+        let event_type = self.event_type.as_ref().map_or("", EventType::as_str);
+        let key = self.key.as_ref().map_or("", Key::as_str);
+        let content_type = self.content_type.as_ref().map_or("", ContentType::as_str);
+        self.data.len() + event_type.len() + key.len() + content_type.len()
     }
 }
