@@ -8,19 +8,14 @@ fuzz_target!(|input: &[u8]| {
     let &[before, after, cut, ref bytes @ ..] = input else {
         return;
     };
-    // Long enough for the vectors, wherever in them the bytes stand.
-    let text = [
-        "x".repeat(256 + usize::from(before)).as_bytes(),
-        bytes,
-        "y".repeat(usize::from(after)).as_bytes(),
-        "z".repeat(256).as_bytes(),
-    ];
-    for text in [&text[..], &text[..2]] {
-        let text = text.concat();
+    // Long enough for the vectors, wherever in them the bytes stand; and the bytes are its end, or are not.
+    let open = ["x".repeat(512 + usize::from(before)).as_bytes(), bytes].concat();
+    let closed = [&open[..], "y".repeat(1 + usize::from(after)).as_bytes()].concat();
+    for text in [open, closed] {
         let whole = check(&text, 0);
         assert_eq!(whole.is_ok(), std::str::from_utf8(&text).is_ok());
         // Around the bytes, and before the last one: that a character is unfinished is for the last one to show.
-        let cut = usize::from(before) + 200 + usize::from(cut);
+        let cut = usize::from(before) + 456 + usize::from(cut);
         assert_eq!(check(&text, cut.min(text.len() - 1)), whole);
     }
 });
