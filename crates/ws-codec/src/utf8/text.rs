@@ -19,6 +19,9 @@ pub(crate) fn to_text(bytes: &[u8]) -> Option<&str> {
 /// of a vector from an array of its size, the call of a function on a processor that was asked whether it can run it and, where that
 /// function says that bytes are UTF-8, `from_utf8_unchecked`. The tests hold its word against the standard library's.
 ///
+/// It is for text that is not ASCII. Of German JSON, with two umlauts in ninety bytes, 1 KiB takes 49 ns instead of 44 and 16 KiB 607 instead of
+/// 706; of ASCII, which the decoder knows without asking here, 187 instead of 124.
+///
 /// # How it works
 /// After John Keiser and Daniel Lemire, "Validating UTF-8 In Less Than One Instruction Per Byte" (2021). Whether a byte may stand where it
 /// stands is shown by it and the three before it. What can be wrong about it and the one before is one of eight kinds, [`PAIRS`], each a
