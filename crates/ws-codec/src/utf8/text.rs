@@ -269,7 +269,8 @@ mod wide {
 mod tests {
     use super::to_text;
 
-    /// Puts the bytes into text at a place: the verdict is that of the standard library.
+    /// Puts the bytes into text at a place: the verdict is that of the standard library. A processor without the vectors leaves
+    /// them untested and never uses them.
     #[track_caller]
     fn check(bytes: &[u8], place: usize, len: usize) {
         let mut text = alloc::vec![b'x'; len];
