@@ -1,12 +1,11 @@
 //! What leaves the log: by count and bytes of a topic, by age, by the ceiling, and by being erased.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::delivery::Batch;
 use crate::event::{Event, Header, Record};
 use crate::log::forgotten::Forgotten;
-use crate::log::topic::{Lost, TopicLog};
+use crate::log::topic::{Keys, Lost, TopicLog};
 use crate::log::wildcard::Wildcard;
 use crate::log::{EVENT_OVERHEAD, KEY_OVERHEAD, Log, MAX_TOLD, WILDCARD_ENTRY, cost_of_topic};
 use crate::order::Order;
@@ -247,12 +246,12 @@ impl Log {
                     .events
                     .iter()
                     .filter_map(|e| Some((Box::from(e.key()?), e.offset())));
-                let keys: HashMap<Box<str>, u64> = keyed.collect();
+                let keys: Keys = keyed.collect();
                 self.bytes += keys
                     .keys()
                     .map(|key| KEY_OVERHEAD + key.len())
                     .sum::<usize>();
-                state.keys.insert(keys)
+                state.keys.insert(Box::new(keys))
             }
         };
         keys.get(key).is_some_and(|&newest| newest > event.offset())

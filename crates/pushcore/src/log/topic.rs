@@ -28,34 +28,41 @@ impl Lost {
 ///
 /// It exists as long as it has an event, an end or a reader; a topic that is forgotten folds what it lost into the
 /// log's `forgotten`, which the next topic of that name begins with.
+// Three cache lines, in this order: a reader touches the first, a publisher the first two. Where many topics are busy, what
+// a publish costs is the lines that it touches.
+#[repr(C, align(64))]
 pub(crate) struct TopicLog {
-    pub(crate) header: Arc<Header>,
-    /// Which retention rule governs it
-    pub(crate) rule: u32,
     /// Retained events in order, and behind them the end if it has ended
     pub(crate) events: VecDeque<Arc<Event>>,
-    /// Bytes of data and labels
-    pub(crate) bytes: u64,
     /// The number of `events[0]` among all entries since the topic was made
     pub(crate) first_seq: u64,
+    pub(crate) lost: Lost,
+    pub(crate) readers: Option<Box<Readers>>,
+    /// Bytes of data and labels
+    pub(crate) bytes: u64,
+    /// The newest event, retained or not
+    pub(crate) last: Option<(u64, Tag)>,
+    /// Which retention rule governs it
+    pub(crate) rule: u32,
+    /// How it ended, if it has
+    pub(crate) ended: Option<Record>,
+    pub(crate) wildcards_version: u64,
+    pub(crate) header: Arc<Header>,
+    /// The newest offset of each key, while somebody conflates
+    pub(crate) keys: Option<Box<Keys>>,
+    /// The wildcards that match it, as of `wildcards_version`
+    pub(crate) wildcards: Vec<u32>,
     /// Entries since this number are numbered without a hole, so that differences count events
     pub(crate) exact_seq: u64,
-    pub(crate) lost: Lost,
     /// The head when the topic was made: it had no event between what was forgotten then and here
     pub(crate) born: u64,
     /// What the log had forgotten when the topic was made
     pub(crate) unknown_through: u64,
-    /// The newest event, retained or not
-    pub(crate) last: Option<(u64, Tag)>,
-    /// How it ended, if it has
-    pub(crate) ended: Option<Record>,
-    /// The wildcards that match it, as of `wildcards_version`
-    pub(crate) wildcards: Vec<u32>,
-    pub(crate) wildcards_version: u64,
-    pub(crate) readers: Option<Box<Readers>>,
-    /// The newest offset of each key, while somebody conflates
-    pub(crate) keys: Option<HashMap<Box<str>, u64>>,
 }
+
+const _: () = assert!(size_of::<TopicLog>() == 192);
+
+pub(crate) type Keys = HashMap<Box<str>, u64>;
 
 impl TopicLog {
     pub(crate) fn new(header: Arc<Header>, rule: u32, born: u64, forgotten: Lost) -> TopicLog {
