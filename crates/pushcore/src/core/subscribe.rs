@@ -207,8 +207,11 @@ impl Core {
         }
         let (batch, position) = cursor.read_alone(&mut self.log, budget)?;
         let caught_up = cursor.read == self.log.head;
-        if caught_up && let Some(waker) = waker {
-            self.arm(id, waker, true);
+        if let Some(waker) = waker.filter(|_| caught_up && !planted::has(Bug::LostWakeup))
+            && let Readings::One(reading) = &mut cursor.readings
+        {
+            let readers = self.log.readers(reading.feed);
+            readers.arm(id, &mut reading.place, waker);
         }
         Some(Given {
             batch,
