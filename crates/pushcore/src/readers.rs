@@ -1,8 +1,8 @@
 //! Who reads a feed, who of them waits, and what they were given last.
 
 use std::sync::Arc;
-use std::task::Waker;
 
+use crate::call::{Call, Caller};
 use crate::cursor::Cursor;
 use crate::delivery::{Batch, Budget};
 use crate::planted::{self, Bug};
@@ -23,16 +23,16 @@ pub(crate) struct Readers {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     /// Of a cursor that reads nothing else; one with several patterns keeps its own
-    pub(crate) waker: Option<Waker>,
+    pub(crate) call: Option<Call>,
     pub(crate) cursor: u32,
     /// Which of its readings
     pub(crate) reading: u32,
 }
 
 impl Waiting {
-    pub(crate) fn new(cursor: u32, reading: u32, waker: Option<Waker>) -> Waiting {
+    pub(crate) fn new(cursor: u32, reading: u32, call: Option<Call>) -> Waiting {
         Waiting {
-            waker,
+            call,
             cursor,
             reading,
         }
@@ -43,17 +43,17 @@ impl Waiting {
         (self.cursor, self.reading) == (cursor, reading)
     }
 
-    /// Keeps a waker to be called, the same one if it is the same.
-    pub(crate) fn arm(&mut self, waker: &Waker) {
-        if !self.waker.as_ref().is_some_and(|own| own.will_wake(waker)) {
-            self.waker = Some(waker.clone());
+    /// Keeps whom to call, the same waker if it is the same.
+    pub(crate) fn arm(&mut self, caller: Caller<'_>) {
+        if !self.call.as_ref().is_some_and(|own| own.is_to(caller)) {
+            self.call = Some(caller.into());
         }
     }
 
-    /// The waker of its cursor, if it is to be called.
-    pub(crate) fn disarm(&mut self, cursor: &mut Cursor) -> Option<Waker> {
+    /// The call of its cursor, if it is to be made.
+    pub(crate) fn disarm(&mut self, cursor: &mut Cursor) -> Option<Call> {
         match &mut cursor.readings {
-            Readings::One(_) => self.waker.take(),
+            Readings::One(_) => self.call.take(),
             Readings::Many(many) => many.disarm(),
         }
     }
@@ -83,16 +83,16 @@ impl Memo {
 }
 
 impl Readers {
-    /// Puts a cursor that reads nothing else among those that wait, with the waker that is to be called; `place` is where
+    /// Puts a cursor that reads nothing else among those that wait, with whom to call; `place` is where
     /// it was put last.
     #[inline]
-    pub(crate) fn arm(&mut self, cursor: u32, place: &mut u32, waker: &Waker) {
+    pub(crate) fn arm(&mut self, cursor: u32, place: &mut u32, caller: Caller<'_>) {
         match self.waiting.get_mut(*place as usize) {
-            Some(own) if own.is(cursor, 0) => own.arm(waker),
+            Some(own) if own.is(cursor, 0) => own.arm(caller),
             _ => {
                 *place = u32::try_from(self.waiting.len()).expect("subscriptions are bounded");
                 self.waiting
-                    .push(Waiting::new(cursor, 0, Some(waker.clone())));
+                    .push(Waiting::new(cursor, 0, Some(caller.into())));
             }
         }
     }

@@ -86,7 +86,7 @@ fn counts(scenarios: &[Scenario]) {
         let allocations = [Who::Pushcore, Who::Broadcast].map(|who| {
             let mut side = scenario.side(who);
             // The ring is full by then, and so are the lists that grow.
-            side(2048 / scenario.events + 1);
+            side((2048 / scenario.events).max(32));
             let before = allocations::count();
             side(scenario.turns);
             let allocations = allocations::count() - before;

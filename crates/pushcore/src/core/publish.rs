@@ -1,6 +1,7 @@
 //! What enters the log, and who is woken for it.
 
-use crate::core::{Core, Wakers, short};
+use crate::call::Calls;
+use crate::core::{Core, short};
 use crate::delivery::GapReason;
 use crate::event::{Content, NewEvent, Record};
 use crate::idempotency::{ScopedKey, Seen, digest};
@@ -18,14 +19,14 @@ impl Core {
         batch: Vec<NewEvent>,
         subject: Option<&str>,
         now: Timestamp,
-        wakers: &mut Wakers,
+        calls: &mut Calls,
     ) -> Receipts {
         if let Err(refused) = self.check_batch_len(batch.len()) {
             return refused;
         }
         self.log.expire(now);
         self.window.expire(now, &self.config);
-        let publish_one = |event| self.publish_one(event, subject, now, wakers);
+        let publish_one = |event| self.publish_one(event, subject, now, calls);
         batch.into_iter().map(publish_one).collect()
     }
 
@@ -36,11 +37,11 @@ impl Core {
         event: NewEvent,
         subject: Option<&str>,
         now: Timestamp,
-        wakers: &mut Wakers,
+        calls: &mut Calls,
     ) -> Result<Receipt, PublishError> {
         self.log.expire(now);
         self.window.expire(now, &self.config);
-        self.publish_one(event, subject, now, wakers)
+        self.publish_one(event, subject, now, calls)
     }
 
     #[inline]
@@ -49,13 +50,13 @@ impl Core {
         event: NewEvent,
         subject: Option<&str>,
         now: Timestamp,
-        wakers: &mut Wakers,
+        calls: &mut Calls,
     ) -> Result<Receipt, PublishError> {
         self.check_size(&event)?;
         if event.idempotency.is_some() {
-            return self.publish_once(event, subject, now, wakers);
+            return self.publish_once(event, subject, now, calls);
         }
-        let position = self.take_in(event, now, wakers)?;
+        let position = self.take_in(event, now, calls)?;
         Ok(receipt(position, false))
     }
 
@@ -66,7 +67,7 @@ impl Core {
         event: NewEvent,
         subject: Option<&str>,
         now: Timestamp,
-        wakers: &mut Wakers,
+        calls: &mut Calls,
     ) -> Result<Receipt, PublishError> {
         let key = ScopedKey::new(&event, subject).expect("it has an idempotency key");
         let digest = digest(&event);
@@ -78,7 +79,7 @@ impl Core {
             }
             return Ok(receipt(seen.position, true));
         }
-        let position = self.take_in(event, now, wakers)?;
+        let position = self.take_in(event, now, calls)?;
         let seen = Seen { position, digest };
         self.window.remember(key, seen, now, &self.config);
         Ok(receipt(position, false))
@@ -92,7 +93,7 @@ impl Core {
         &mut self,
         event: NewEvent,
         now: Timestamp,
-        wakers: &mut Wakers,
+        calls: &mut Calls,
     ) -> Result<Position, PublishError> {
         let topic = match self.log.topic(&event.topic) {
             Some(topic) if self.log.topics[topic as usize].ended.is_some() => {
@@ -115,7 +116,7 @@ impl Core {
         if end {
             self.append(topic, Content::empty(), Record::Ended, now);
         }
-        self.wake_readers(topic, wakers);
+        self.wake_readers(topic, calls);
         self.published += 1;
         Ok(position)
     }
@@ -147,7 +148,7 @@ impl Core {
     }
 
     /// Takes in what a store has committed.
-    pub(crate) fn commit(&mut self, entries: &[StoredEvent], wakers: &mut Wakers) {
+    pub(crate) fn commit(&mut self, entries: &[StoredEvent], calls: &mut Calls) {
         for stored in entries {
             let Position { epoch, offset, tag } = stored.position;
             if epoch != self.log.epoch {
@@ -161,7 +162,7 @@ impl Core {
                 }
                 // The store was rewound and uses offsets again.
                 self.log.rewind(offset - 1);
-                self.begin_again(GapReason::Rewound, wakers);
+                self.begin_again(GapReason::Rewound, calls);
             }
             self.log.remember_told(stored.position);
             let topic = self.log.topic_or_new(stored.topic());
@@ -173,26 +174,26 @@ impl Core {
             }
             self.log
                 .append(topic, content, record, (offset, tag), stored.time);
-            self.wake_readers(topic, wakers);
+            self.wake_readers(topic, calls);
         }
     }
 
     /// Begins a new epoch with an empty log; every reader is told.
-    pub(crate) fn restart(&mut self, epoch: Epoch, wakers: &mut Wakers) {
+    pub(crate) fn restart(&mut self, epoch: Epoch, calls: &mut Calls) {
         if epoch == self.log.epoch {
             return;
         }
         self.log.clear(epoch);
-        self.begin_again(GapReason::Epoch, wakers);
+        self.begin_again(GapReason::Epoch, calls);
     }
 
     /// The log goes on from another head than cursors know.
-    fn begin_again(&mut self, reason: GapReason, wakers: &mut Wakers) {
+    fn begin_again(&mut self, reason: GapReason, calls: &mut Calls) {
         let to = self.log.head();
         let ids: Vec<usize> = self.cursors.iter().map(|(id, _)| id).collect();
         for id in ids {
             self.cursors[id].begin_again(to, reason, &self.log);
-            self.wake(short(id), wakers);
+            self.wake(short(id), calls);
         }
     }
 
@@ -200,7 +201,7 @@ impl Core {
         &mut self,
         topic: &Topic,
         now: Timestamp,
-        wakers: &mut Wakers,
+        calls: &mut Calls,
     ) -> Result<Position, PublishError> {
         self.log.expire(now);
         let topic = self.log.topic_or_new(topic);
@@ -208,7 +209,7 @@ impl Core {
             return Err(PublishError::Ended);
         }
         let position = self.append(topic, Content::empty(), Record::Ended, now);
-        self.wake_readers(topic, wakers);
+        self.wake_readers(topic, calls);
         Ok(position)
     }
 
@@ -216,7 +217,7 @@ impl Core {
         &mut self,
         topic: &Topic,
         now: Timestamp,
-        wakers: &mut Wakers,
+        calls: &mut Calls,
     ) -> Option<u64> {
         self.log.expire(now);
         let topic = self.log.topic(topic)?;
@@ -225,7 +226,7 @@ impl Core {
             self.append(topic, Content::empty(), Record::Deleted, now);
         }
         self.log.refresh_wildcards(topic);
-        self.wake_readers(topic, wakers);
+        self.wake_readers(topic, calls);
         Some(erased)
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::task::Waker;
 
+use crate::call::Caller;
 use crate::core::{Core, short};
 use crate::cursor::{Cursor, end_of};
 use crate::delivery::{Batch, Budget, Delivery, EndReason, Gap, GapReason};
@@ -115,11 +115,11 @@ impl Core {
             }
         }
         let reading = Reading::new(pattern, feed, from, &self.log);
-        let waker = match cursor.readings {
+        let call = match cursor.readings {
             Readings::One(_) => self.disarm(id),
             Readings::Many(_) => None,
         };
-        self.cursors[id as usize].readings.push(reading, waker);
+        self.cursors[id as usize].readings.push(reading, call);
     }
 
     pub(crate) fn add(
@@ -199,7 +199,7 @@ impl Core {
         id: u32,
         now: Timestamp,
         budget: Budget,
-        waker: Option<&Waker>,
+        caller: Option<Caller<'_>>,
     ) -> Option<Given> {
         let cursor = &mut self.cursors[id as usize];
         if !cursor.hears_of_events_alone(now) || planted::has(Bug::ArmedTooLate) {
@@ -207,11 +207,11 @@ impl Core {
         }
         let (batch, position) = cursor.read_alone(&mut self.log, budget)?;
         let caught_up = cursor.read == self.log.head;
-        if let Some(waker) = waker.filter(|_| caught_up && !planted::has(Bug::LostWakeup))
+        if let Some(caller) = caller.filter(|_| caught_up && !planted::has(Bug::LostWakeup))
             && let Readings::One(reading) = &mut cursor.readings
         {
             let readers = self.log.readers(reading.feed);
-            readers.arm(id, &mut reading.place, waker);
+            readers.arm(id, &mut reading.place, caller);
         }
         Some(Given {
             batch,
@@ -220,13 +220,13 @@ impl Core {
         })
     }
 
-    /// What a cursor is told next; arms its waker if that was all, or if the store must be asked.
+    /// What a cursor is told next; arms its call if that was all, or if the store must be asked.
     pub(crate) fn next(
         &mut self,
         id: u32,
         now: Timestamp,
         budget: Budget,
-        waker: Option<&Waker>,
+        caller: Option<Caller<'_>>,
     ) -> Next {
         let cursor = &mut self.cursors[id as usize];
         let mut delivery = cursor.next(&mut self.log, now, budget);
@@ -267,9 +267,9 @@ impl Core {
         let caught_up = heard_all && cursor.is_caught_up(&self.log);
         // One that waits for the store is woken too, for it may be told that its grant is gone.
         if (caught_up || needs.is_some())
-            && let Some(waker) = waker
+            && let Some(caller) = caller
         {
-            self.arm(id, waker, delivery.is_some());
+            self.arm(id, caller, delivery.is_some());
         }
         Next {
             position: self.cursors[id as usize].position,

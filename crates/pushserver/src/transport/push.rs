@@ -33,7 +33,7 @@ use crate::web::problem::Problem;
 pub(crate) struct PushSocket {
     socket: Socket,
     form: Form,
-    subscription: Subscription,
+    pub(super) subscription: Subscription,
     was_blocked: bool,
     listed: Listed,
     grant: Arc<Grant>,
@@ -318,13 +318,15 @@ impl PushSocket {
                     "unauthorized",
                     "the first message of this connection is {\"refresh\":{\"token\":\"…\"}}",
                 )),
-                Command::Publish(inputs) => match inputs.into_entries(&self.grant, now) {
-                    Ok(entries) => {
-                        run.push(envelope.reference, entries);
-                        continue;
+                Command::Publish(inputs) => {
+                    match inputs.append_to(&mut run.entries, &self.grant, now) {
+                        Ok(count) => {
+                            run.commands.push((envelope.reference, count));
+                            continue;
+                        }
+                        Err(failure) => Err(failure),
                     }
-                    Err(failure) => Err(failure),
-                },
+                }
                 other => {
                     self.publish(app, std::mem::take(&mut run));
                     self.obey(app, other, now)
@@ -336,7 +338,12 @@ impl PushSocket {
     }
 
     /// Takes a command from what the connection may say, and its events from what its subject may publish
-    fn spend(&mut self, app: &Arc<App>, command: &Command, now: Timestamp) -> Result<(), Problem> {
+    fn spend(
+        &mut self,
+        app: &Arc<App>,
+        command: &Command<'_>,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
         self.spend_command(app, now)?;
         let Command::Publish(inputs) = command else {
             return Ok(());
@@ -361,7 +368,12 @@ impl PushSocket {
         })
     }
 
-    fn obey(&mut self, app: &Arc<App>, command: Command, now: Timestamp) -> Result<Value, Failure> {
+    fn obey(
+        &mut self,
+        app: &Arc<App>,
+        command: Command<'_>,
+        now: Timestamp,
+    ) -> Result<Value, Failure> {
         match command {
             Command::Subscribe(subscribe) => {
                 subscribe.run(app, &mut self.subscription, &self.grant, now)
@@ -440,11 +452,6 @@ struct Run {
 impl Run {
     fn is_empty(&self) -> bool {
         self.commands.is_empty()
-    }
-
-    fn push(&mut self, reference: Option<Value>, entries: Vec<Entry>) {
-        self.commands.push((reference, entries.len()));
-        self.entries.extend(entries);
     }
 
     /// Hands the batch to the hub; over the memory log the answers are there at once
