@@ -4,7 +4,7 @@
 //! median over the rounds and, in brackets, the quartiles. Beside them stand allocations and, where there is a Valgrind,
 //! instructions, which are the same on any machine. All sides run on one thread over the same little executor. Run by
 //! `cargo xtask bench pushcore`; `--quick` for few rounds, `--instructions` for nothing but the counts, `--times` for
-//! nothing but the times.
+//! nothing but the times, `--resume` for nothing but resuming.
 
 mod allocations;
 mod compare;
@@ -30,6 +30,10 @@ fn main() {
         .position(|argument| argument == instructions::ONE_SIDE)
     {
         instructions::run_one_side(&scenarios, &arguments[at + 1..]);
+        return;
+    }
+    if has("--resume") {
+        replay::resume(21);
         return;
     }
     if !has("--instructions") {
