@@ -291,7 +291,7 @@ impl Log {
     ) {
         // Room is made first, so that the new event may lie where an old one lay.
         let old = match record {
-            Record::Event => self.make_room(topic, content.len()),
+            Record::Event => self.make_room(topic, 1, content.len()),
             Record::Ended | Record::Deleted => None,
         };
         self.head_time = self.head_time.max(now);
