@@ -1,14 +1,13 @@
 //! The front door: publish, subscribe, revoke.
 
-use std::cell::Cell;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, OnceLock, Weak};
-use std::task::Waker;
 use std::time::Duration;
 
+use crate::call::Calls;
 use crate::config::HubConfig;
-use crate::core::{Core, Wakers};
+use crate::core::Core;
 use crate::delivery::{Budget, Delivery};
 use crate::event::NewEvent;
 use crate::grant::{Grant, Revocation};
@@ -27,8 +26,8 @@ use crate::topic::Topic;
 
 /// The front door: publish, subscribe, revoke
 ///
-/// Clones share one log. Every method locks it for a short while and waits for nothing else; wakers are called after the
-/// lock is released.
+/// Clones share one log. Every method locks it for a short while and waits for nothing else; whoever waits is called after
+/// the lock is released.
 #[derive(Clone)]
 pub struct Hub(Arc<Shared>);
 
@@ -83,12 +82,12 @@ impl Hub {
 
     /// The store has committed entries.
     pub(crate) fn handle_committed(&self, entries: &[StoredEvent]) {
-        self.waking(|core, wakers| core.commit(entries, wakers));
+        self.waking(|core, calls| core.commit(entries, calls));
     }
 
     /// The store begins a new epoch.
     pub(crate) fn handle_restarted(&self, epoch: Epoch) {
-        self.waking(|core, wakers| core.restart(epoch, wakers));
+        self.waking(|core, calls| core.restart(epoch, calls));
     }
 
     /// The store has lost entries that this hub was not told of.
@@ -105,7 +104,7 @@ impl Hub {
     pub fn publish(&self, batch: Vec<NewEvent>, subject: Option<&str>, now: Timestamp) -> Publish {
         let Some(store) = &self.0.store else {
             return Publish::ready(
-                self.waking(|core, wakers| core.publish(batch, subject, now, wakers)),
+                self.waking(|core, calls| core.publish(batch, subject, now, calls)),
             );
         };
         let (store, subject) = (store.clone(), subject.map(str::to_owned));
@@ -124,7 +123,7 @@ impl Hub {
     ) -> Publish<Result<Receipt, PublishError>> {
         let Some(store) = &self.0.store else {
             return Publish::ready(
-                self.waking(|core, wakers| core.publish_alone(event, subject, now, wakers)),
+                self.waking(|core, calls| core.publish_alone(event, subject, now, calls)),
             );
         };
         let (store, subject) = (store.clone(), subject.map(str::to_owned));
@@ -154,14 +153,14 @@ impl Hub {
             let why = "over a store a topic ends with an event";
             return Err(PublishError::Unavailable(why.to_owned()));
         }
-        self.waking(|core, wakers| core.end_topic(topic, now, wakers))
+        self.waking(|core, calls| core.end_topic(topic, now, calls))
     }
 
     /// Ends a topic and erases its events; says how many there were, or `None` if the log does not know the topic.
     ///
     /// For those who have not read them they are a gap, and the end says `deleted`.
     pub fn delete_topic(&self, topic: &Topic, now: Timestamp) -> Option<u64> {
-        self.waking(|core, wakers| core.delete_topic(topic, now, wakers))
+        self.waking(|core, calls| core.delete_topic(topic, now, calls))
     }
 
     /// The position of the newest entry of the log.
@@ -286,7 +285,7 @@ impl Hub {
     /// To be called at or after [`Hub::poll_timeout`]. Correctness does not hang on it: publishing and subscribing apply
     /// ages themselves, and a poll decides by its own `now`. What it does for a sleeping reader is to wake it.
     pub fn handle_tick(&self, now: Timestamp) {
-        self.waking(|core, wakers| core.tick(now, wakers));
+        self.waking(|core, calls| core.tick(now, calls));
     }
 
     /// When [`Hub::handle_tick`] has something to do next.
@@ -299,7 +298,7 @@ impl Hub {
     ///
     /// Subscriptions without a grant, which are the program's own, are not concerned. Costs a walk over all subscriptions.
     pub fn revoke(&self, revocation: &Revocation, until: Timestamp, now: Timestamp) {
-        self.waking(|core, wakers| core.revoke(revocation, until, now, wakers));
+        self.waking(|core, calls| core.revoke(revocation, until, now, calls));
     }
 
     /// Was this grant's token or subject taken back?
@@ -336,12 +335,12 @@ impl Hub {
         grant: Arc<Grant>,
         now: Timestamp,
     ) -> Result<(), SubscribeError> {
-        self.waking(|core, wakers| {
+        self.waking(|core, calls| {
             if !core.cursors.contains(id.0 as usize) {
                 return Err(SubscribeError::Closed);
             }
             core.regrant(id.0, grant, now)?;
-            core.wake(id.0, wakers);
+            core.wake(id.0, calls);
             Ok(())
         })
     }
@@ -362,12 +361,12 @@ impl Hub {
         now: Timestamp,
     ) -> Result<bool, PresenceError> {
         let until = now.saturating_add(lease);
-        self.waking(|core, wakers| core.join_presence(topic, member, metadata, until, wakers))
+        self.waking(|core, calls| core.join_presence(topic, member, metadata, until, calls))
     }
 
     /// Lets `member` leave a topic before their lease runs out; says whether they were there.
     pub fn leave(&self, topic: &Topic, member: &str) -> bool {
-        self.waking(|core, wakers| core.leave_presence(topic, member, wakers))
+        self.waking(|core, calls| core.leave_presence(topic, member, calls))
     }
 
     /// Who is present at the topics of `pattern`, in the order of topics and names, at most `limit`.
@@ -376,16 +375,14 @@ impl Hub {
         self.lock().presence.members(pattern, now, limit)
     }
 
-    /// Does `work` under the lock and calls the wakers it collected when the lock is released.
-    fn waking<T>(&self, work: impl FnOnce(&mut Core, &mut Wakers) -> T) -> T {
-        // The list is kept for its memory: waking somebody allocates nothing.
-        let mut wakers = WAKERS.take();
-        let result = work(&mut self.lock(), &mut wakers);
-        if wakers.capacity() > 0 {
-            wakers.drain(..).for_each(Waker::wake);
-            wakers.shrink_to(MAX_KEPT_WAKERS);
-            WAKERS.set(wakers);
-        }
+    /// Does `work` under the lock and makes the calls it collected when the lock is released.
+    fn waking<T>(&self, work: impl FnOnce(&mut Core, &mut Calls) -> T) -> T {
+        let mut calls = Calls::take();
+        let mut core = self.lock();
+        let result = work(&mut core, &mut calls);
+        calls.resolve(&core.groups);
+        drop(core);
+        calls.make();
         result
     }
 
@@ -397,13 +394,6 @@ impl Hub {
         self.0.core.lock()
     }
 }
-
-thread_local! {
-    static WAKERS: Cell<Wakers> = const { Cell::new(Wakers::new()) };
-}
-
-/// 16 bytes each
-const MAX_KEPT_WAKERS: usize = 16_384;
 
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

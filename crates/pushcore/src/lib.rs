@@ -94,6 +94,7 @@
 //! most 128 bytes beyond its data (`cargo xtask bench pushcore` checks both). Resuming is a search in an index; only the first
 //! reader of a wildcard that begins in the past pays for building the index of its topics, no more than for reading it.
 
+mod call;
 mod config;
 mod core;
 mod cursor;
@@ -131,6 +132,7 @@ mod timestamp;
 mod topic;
 mod trie;
 
+pub use call::Notify;
 pub use config::{HubConfig, LagAction, LagPolicy, MaxLag, Retention, RetentionRule};
 pub use delivery::{Batch, Budget, CloseReason, Delivery, End, EndReason, Gap, GapReason};
 pub use event::{Data, DataRef, Event, NewEvent};

@@ -44,11 +44,53 @@ const _: () = assert!(Position::MAX_TEXT <= 64);
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:016x}-{}-{:08x}",
-            self.epoch.0, self.offset, self.tag.0
-        )
+        // By hand, because every event is written with its position several times.
+        let mut text = Text::new();
+        text.push_hex(self.epoch.0, 16);
+        text.push(b'-');
+        text.push_decimal(self.offset);
+        text.push(b'-');
+        text.push_hex(self.tag.0.into(), 8);
+        f.write_str(text.as_str())
+    }
+}
+
+/// A position's text while it is written
+struct Text {
+    bytes: [u8; Position::MAX_TEXT],
+    len: usize,
+}
+
+impl Text {
+    fn new() -> Text {
+        Text {
+            bytes: [0; Position::MAX_TEXT],
+            len: 0,
+        }
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.bytes[self.len] = byte;
+        self.len += 1;
+    }
+
+    fn push_hex(&mut self, number: u64, digits: u32) {
+        for digit in (0..digits).rev() {
+            self.push(b"0123456789abcdef"[(number >> (4 * digit)) as usize % 16]);
+        }
+    }
+
+    fn push_decimal(&mut self, mut number: u64) {
+        let digits = number.checked_ilog10().unwrap_or(0) as usize + 1;
+        for digit in self.bytes[self.len..][..digits].iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+        self.len += digits;
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.len]).expect("digits and `-` are ASCII")
     }
 }
 
@@ -110,6 +152,23 @@ mod tests {
         assert_eq!(text, "ffffffffffffffff-18446744073709551615-ffffffff");
         assert_eq!(text.len(), Position::MAX_TEXT);
         assert_eq!(text.parse(), Ok(position));
+    }
+
+    #[test]
+    fn the_text_is_what_the_standard_formats_write() {
+        let numbers = (0..64).flat_map(|bit| [(1_u64 << bit) - 1, 1 << bit, u64::MAX >> bit]);
+        let powers = (0..20).flat_map(|power| [10_u64.pow(power) - 1, 10_u64.pow(power)]);
+        for number in numbers.chain(powers) {
+            let (epoch, offset, tag) = (number.rotate_left(7), number, number as u32);
+            let position = Position {
+                epoch: Epoch(epoch),
+                offset,
+                tag: Tag(tag),
+            };
+            let expect = format!("{epoch:016x}-{offset}-{tag:08x}");
+            assert_eq!(position.to_string(), expect);
+            assert_eq!(expect.parse(), Ok(position));
+        }
     }
 
     #[test]

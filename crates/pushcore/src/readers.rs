@@ -1,8 +1,8 @@
 //! Who reads a feed, who of them waits, and what they were given last.
 
 use std::sync::Arc;
-use std::task::Waker;
 
+use crate::call::{Call, Caller};
 use crate::cursor::Cursor;
 use crate::delivery::{Batch, Budget};
 use crate::planted::{self, Bug};
@@ -23,16 +23,16 @@ pub(crate) struct Readers {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     /// Of a cursor that reads nothing else; one with several patterns keeps its own
-    pub(crate) waker: Option<Waker>,
+    pub(crate) call: Option<Call>,
     pub(crate) cursor: u32,
     /// Which of its readings
     pub(crate) reading: u32,
 }
 
 impl Waiting {
-    pub(crate) fn new(cursor: u32, reading: u32, waker: Option<Waker>) -> Waiting {
+    pub(crate) fn new(cursor: u32, reading: u32, call: Option<Call>) -> Waiting {
         Waiting {
-            waker,
+            call,
             cursor,
             reading,
         }
@@ -43,17 +43,17 @@ impl Waiting {
         (self.cursor, self.reading) == (cursor, reading)
     }
 
-    /// Keeps a waker to be called, the same one if it is the same.
-    pub(crate) fn arm(&mut self, waker: &Waker) {
-        if !self.waker.as_ref().is_some_and(|own| own.will_wake(waker)) {
-            self.waker = Some(waker.clone());
+    /// Keeps whom to call, the same waker if it is the same.
+    pub(crate) fn arm(&mut self, caller: Caller<'_>) {
+        if !self.call.as_ref().is_some_and(|own| own.is_to(caller)) {
+            self.call = Some(caller.into());
         }
     }
 
-    /// The waker of its cursor, if it is to be called.
-    pub(crate) fn disarm(&mut self, cursor: &mut Cursor) -> Option<Waker> {
+    /// The call of its cursor, if it is to be made.
+    pub(crate) fn disarm(&mut self, cursor: &mut Cursor) -> Option<Call> {
         match &mut cursor.readings {
-            Readings::One(_) => self.waker.take(),
+            Readings::One(_) => self.call.take(),
             Readings::Many(many) => many.disarm(),
         }
     }

@@ -1,8 +1,8 @@
 //! The patterns of a cursor, and how far it has come with each.
 
 use std::ops::{Deref, DerefMut};
-use std::task::Waker;
 
+use crate::call::{Call, Caller};
 use crate::log::past::Head;
 use crate::log::{Feed, Log};
 use crate::pattern::Pattern;
@@ -91,7 +91,7 @@ impl Reading {
 
 /// The patterns of one cursor
 ///
-/// One pattern is the rule. It lies in the cursor itself, and the waker lies in the feed's list of those that wait, so
+/// One pattern is the rule. It lies in the cursor itself, and whom to call lies in the feed's list of those that wait, so
 /// that waking touches nothing of the cursor and a delivery nothing but it.
 #[derive(Debug)]
 pub(crate) enum Readings {
@@ -103,9 +103,9 @@ pub(crate) enum Readings {
 #[derive(Debug, Default)]
 pub(crate) struct Many {
     list: Vec<Reading>,
-    /// Stays when it was called, so that arming it again costs no clone
-    pub(crate) waker: Option<Waker>,
-    /// Whether the waker is to be called
+    /// Stays when it was made, so that arming it again costs no clone
+    pub(crate) call: Option<Call>,
+    /// Whether the call is to be made
     pub(crate) armed: bool,
 }
 
@@ -116,14 +116,14 @@ impl Default for Readings {
 }
 
 impl Readings {
-    /// Puts one more behind the others; `waker` is the armed one of a first reading, which is kept from now on here.
-    pub(crate) fn push(&mut self, reading: Reading, waker: Option<Waker>) {
+    /// Puts one more behind the others; `call` is the armed one of a first reading, which is kept from now on here.
+    pub(crate) fn push(&mut self, reading: Reading, call: Option<Call>) {
         match std::mem::take(self) {
             Readings::One(first) => {
                 *self = Readings::Many(Many {
                     list: vec![first, reading],
-                    armed: waker.is_some(),
-                    waker,
+                    armed: call.is_some(),
+                    call,
                 });
             }
             Readings::Many(many) if many.list.is_empty() && !many.armed => {
@@ -150,18 +150,24 @@ impl Readings {
 }
 
 impl Many {
-    /// The waker, if it is to be called.
-    pub(crate) fn disarm(&mut self) -> Option<Waker> {
+    /// The call, if it is to be made.
+    pub(crate) fn disarm(&mut self) -> Option<Call> {
         std::mem::take(&mut self.armed)
-            .then(|| self.waker.clone())
+            .then(|| self.call.clone())
             .flatten()
     }
 
-    /// Keeps a waker to be called.
-    pub(crate) fn arm(&mut self, waker: &Waker) {
-        if !self.waker.as_ref().is_some_and(|own| own.will_wake(waker)) {
-            self.waker = Some(waker.clone());
+    /// Keeps whom to call.
+    pub(crate) fn arm(&mut self, caller: Caller<'_>) {
+        if !self.call.as_ref().is_some_and(|own| own.is_to(caller)) {
+            self.call = Some(caller.into());
         }
+        self.armed = true;
+    }
+
+    /// Keeps a call that was armed elsewhere.
+    pub(crate) fn arm_with(&mut self, call: Call) {
+        self.call = Some(call);
         self.armed = true;
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use crate::call::{Caller, Key, Notify};
 use crate::core::Next;
 use crate::delivery::{Budget, Delivery};
 use crate::grant::Grant;
@@ -25,6 +26,8 @@ pub struct Subscription {
     hub: Hub,
     id: u32,
     caught_up: bool,
+    /// Who is told of it by number, if not the waker of its last poll
+    told: Option<Key>,
     position: Position,
     /// The page of the store that it waits for
     fetch: Option<Box<Lock<Fetch>>>,
@@ -39,6 +42,7 @@ impl Subscription {
             hub,
             id,
             caught_up: false,
+            told: None,
             position,
             fetch: None,
         }
@@ -83,6 +87,19 @@ impl Subscription {
     /// mean not yet.
     pub fn try_next(&mut self, now: Timestamp, budget: Budget) -> Option<Delivery> {
         self.next(now, budget, None)
+    }
+
+    /// Lets `owner` be told by `key` when there is something to read, from the next poll on and instead of that poll's waker.
+    ///
+    /// The waker is then for the store alone, where one must be read. To be called once; costs a walk over the owners there
+    /// are, so they should be few, such as the threads of a server.
+    ///
+    /// # Panics
+    /// When it was called before.
+    pub fn notify(&mut self, owner: &Arc<dyn Notify>, key: u32) {
+        assert!(self.told.is_none(), "a subscription has one owner for good");
+        let group = self.hub.lock().groups.enter(owner);
+        self.told = Some(Key { group, key });
     }
 
     /// Whether the last poll reached the head and left the waker armed, even though it was ready: polling once more
@@ -212,12 +229,13 @@ impl Subscription {
         let too_late = waker.filter(|_| planted::has(Bug::ArmedTooLate));
         let mut core = self.hub.lock();
         let waker = waker.xor(too_late);
-        let next = core.next(self.id, now, budget, waker);
+        let caller = waker.map(|waker| self.told.map_or(Caller::Waker(waker), Caller::Key));
+        let next = core.next(self.id, now, budget, caller);
         self.position = core.cursors[self.id as usize].position;
         self.caught_up = next.caught_up && (waker.is_some() || too_late.is_some());
         drop(core);
         if let Some(waker) = too_late.filter(|_| next.caught_up) {
-            self.hub.lock().arm(self.id, waker, false);
+            self.hub.lock().arm(self.id, Caller::Waker(waker), false);
         }
         next
     }
@@ -302,6 +320,10 @@ impl fmt::Debug for Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.hub.lock().unsubscribe(self.id);
+        let mut core = self.hub.lock();
+        core.unsubscribe(self.id);
+        if let Some(Key { group, .. }) = self.told {
+            core.groups.leave(group);
+        }
     }
 }

@@ -3,90 +3,19 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode};
-use pushcore::{ContentType, Data, EventType, Grant, IdempotencyKey, Key, NewEvent, Topic};
-use serde::Deserialize;
-use serde_json::Value;
+use pushcore::Grant;
 
 use crate::app::App;
+use crate::event_input::EventInput;
 use crate::publish::{
     Entry, Results, json_response, publish_entries, result_object, write_receipt,
 };
 use crate::web::body::{Body, Incoming};
 use crate::web::problem::Problem;
 use crate::web::query::Query;
-
-/// One event to be published, as JSON carries it: in a batch, and in WebSocket's `publish` command
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EventInput {
-    topic: String,
-    #[serde(rename = "type")]
-    event_type: Option<String>,
-    data: Option<Value>,
-    data_base64: Option<String>,
-    content_type: Option<String>,
-    key: Option<String>,
-    #[serde(default)]
-    end: bool,
-    idempotency_key: Option<String>,
-}
-
-impl EventInput {
-    /// What it describes, or what is wrong with it
-    ///
-    /// `data` that is a string is the text itself; any other JSON value is published as its JSON text.
-    pub(crate) fn into_entry(self) -> Result<Entry, String> {
-        let say =
-            |name: &'static str| move |error: &dyn std::fmt::Display| format!("`{name}`: {error}");
-        let topic = Topic::parse(&self.topic).map_err(|e| say("topic")(&e))?;
-        let data = match (self.data, self.data_base64) {
-            (Some(_), Some(_)) => {
-                return Err("`data` and `data_base64` exclude each other; give one".to_owned());
-            }
-            (Some(Value::String(text)), None) => Data::from(text),
-            (Some(value), None) => Data::from(value.to_string()),
-            (None, Some(encoded)) => Data::bytes(
-                BASE64
-                    .decode(&encoded)
-                    .map_err(|e| say("data_base64")(&e))?,
-            ),
-            (None, None) if self.end => return Ok(Entry::End(topic)),
-            (None, None) => return Err("`data` or `data_base64` is missing".to_owned()),
-        };
-        let mut event = NewEvent::new(topic, data);
-        event.event_type = self
-            .event_type
-            .as_deref()
-            .map(EventType::parse)
-            .transpose()
-            .map_err(|e| say("type")(&e))?;
-        event.key = self
-            .key
-            .as_deref()
-            .map(Key::parse)
-            .transpose()
-            .map_err(|e| say("key")(&e))?;
-        event.content_type = self
-            .content_type
-            .as_deref()
-            .map(ContentType::parse)
-            .transpose()
-            .map_err(|e| say("content_type")(&e))?;
-        event.idempotency = self
-            .idempotency_key
-            .as_deref()
-            .map(IdempotencyKey::parse)
-            .transpose()
-            .map_err(|e| say("idempotency_key")(&e))?;
-        event.end = self.end;
-        Ok(Entry::Event(event))
-    }
-}
 
 /// `POST /publish`
 ///
@@ -138,43 +67,50 @@ fn results_text(results: &Results) -> String {
 }
 
 fn parse(body: &[u8]) -> Result<Vec<Entry>, Problem> {
-    let inputs: Vec<(String, EventInput)> = if body.trim_ascii_start().first() == Some(&b'[') {
-        let inputs: Vec<EventInput> = serde_json::from_slice(body).map_err(|error| {
-            Problem::bad_event(format!("the array of events does not parse: {error}"))
-        })?;
-        inputs
-            .into_iter()
-            .enumerate()
-            .map(|(at, input)| (format!("event {}", at + 1), input))
-            .collect()
+    let text = std::str::from_utf8(body).map_err(|error| {
+        let before = &body[..error.valid_up_to()];
+        let line = memchr::memchr_iter(b'\n', before).count() + 1;
+        Problem::bad_event(format!(
+            "line {line} is not UTF-8; `data_base64` takes any bytes"
+        ))
+    })?;
+    let entries = if text.trim_start().starts_with('[') {
+        parse_array(text)?
     } else {
-        let lines = body.split(|byte| *byte == b'\n').enumerate();
-        lines
-            .filter(|(_, line)| !line.trim_ascii().is_empty())
-            .map(|(at, line)| {
-                let place = format!("line {}", at + 1);
-                match serde_json::from_slice(line) {
-                    Ok(input) => Ok((place, input)),
-                    Err(error) => Err(Problem::bad_event(format!(
-                        "{place} is not an event object: {error}"
-                    ))),
-                }
-            })
-            .collect::<Result<_, _>>()?
+        parse_lines(text)?
     };
-    if inputs.is_empty() {
+    if entries.is_empty() {
         return Err(Problem::bad_event(
             "the batch is empty; send a JSON array of event objects, or one object per line",
         ));
     }
-    inputs
-        .into_iter()
-        .map(|(place, input)| {
-            input
-                .into_entry()
-                .map_err(|fault| Problem::bad_event(format!("{place}: {fault}")))
-        })
-        .collect()
+    Ok(entries)
+}
+
+fn parse_array(text: &str) -> Result<Vec<Entry>, Problem> {
+    let inputs: Vec<EventInput<'_>> = serde_json::from_str(text).map_err(|error| {
+        Problem::bad_event(format!("the array of events does not parse: {error}"))
+    })?;
+    let entry = |(input, number): (EventInput<'_>, usize)| {
+        let fault = |fault| Problem::bad_event(format!("event {number}: {fault}"));
+        input.into_entry().map_err(fault)
+    };
+    inputs.into_iter().zip(1..).map(entry).collect()
+}
+
+fn parse_lines(text: &str) -> Result<Vec<Entry>, Problem> {
+    let mut entries = Vec::new();
+    for (line, number) in text.split('\n').zip(1..) {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let input: EventInput<'_> = serde_json::from_str(line).map_err(|error| {
+            Problem::bad_event(format!("line {number} is not an event object: {error}"))
+        })?;
+        let fault = |fault| Problem::bad_event(format!("line {number}: {fault}"));
+        entries.push(input.into_entry().map_err(fault)?);
+    }
+    Ok(entries)
 }
 
 #[cfg(test)]
@@ -213,11 +149,21 @@ mod tests {
             r#"[{"topic":"a","data":"1"},{"topic":"a//b","data":"1"}]"#,
             Err("event 2: `topic`"),
         );
+        check(
+            "{\"topic\":\"a//b\",\"data\":\"1\"}\nnonsense",
+            Err("line 1: `topic`"),
+        );
         check(r#"{"topic":"a"}"#, Err("missing"));
         check(
             r#"{"topic":"a","data":"x","type":"push.gap"}"#,
             Err("`type`"),
         );
         check(r#"{"topic":"a","dta":"x"}"#, Err("dta"));
+        let problem = parse(b"{\"topic\":\"a\",\"data\":\"1\"}\n{\"topic\":\"\xff\"}").unwrap_err();
+        assert!(
+            problem.detail().contains("line 2 is not UTF-8"),
+            "{}",
+            problem.detail()
+        );
     }
 }

@@ -14,6 +14,7 @@ mod close_codes;
 pub mod config;
 mod connections;
 mod encode;
+mod event_input;
 mod follow;
 mod health;
 mod leaving;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::core::{Core, Wakers, short};
+use crate::call::Calls;
+use crate::core::{Core, short};
 use crate::delivery::{CloseReason, Delivery, End, EndReason};
 use crate::grant::{Grant, Revocation};
 use crate::pattern::Pattern;
@@ -53,7 +54,7 @@ impl Core {
         revocation: &Revocation,
         until: Timestamp,
         now: Timestamp,
-        wakers: &mut Wakers,
+        calls: &mut Calls,
     ) {
         self.revoked
             .insert(revocation, until, now, self.config.max_revocations);
@@ -76,7 +77,7 @@ impl Core {
                     self.drop_readings(short);
                 }
             }
-            self.wake(short, wakers);
+            self.wake(short, calls);
         }
     }
 
@@ -154,13 +155,13 @@ impl Core {
         member: &str,
         metadata: Option<&str>,
         until: Timestamp,
-        wakers: &mut Wakers,
+        calls: &mut Calls,
     ) -> Result<bool, PresenceError> {
         let came = self
             .presence
             .join(topic, member, metadata, until, &self.config)?;
         if came {
-            self.wake_watchers(topic, wakers);
+            self.wake_watchers(topic, calls);
         }
         Ok(came)
     }
@@ -169,11 +170,11 @@ impl Core {
         &mut self,
         topic: &Topic,
         member: &str,
-        wakers: &mut Wakers,
+        calls: &mut Calls,
     ) -> bool {
         let was_there = self.presence.leave(topic, member);
         if was_there {
-            self.wake_watchers(topic, wakers);
+            self.wake_watchers(topic, calls);
         }
         was_there
     }

@@ -7,10 +7,10 @@ mod waiting;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::task::Waker;
 
 use slab::Slab;
 
+use crate::call::{Calls, Groups};
 use crate::config::HubConfig;
 use crate::cursor::Cursor;
 use crate::forms::FormCache;
@@ -31,14 +31,13 @@ pub(crate) struct Core {
     pub(crate) presence: Presence,
     /// Cursors by when their grants need attention
     deadlines: BTreeSet<(Timestamp, u32)>,
+    /// Who is told by number what there is to read
+    pub(crate) groups: Groups,
     pub(crate) published: u64,
     pub(crate) config: Arc<HubConfig>,
 }
 
 pub(crate) use subscribe::Next;
-
-/// Wakers to be called once the lock is released
-pub(crate) type Wakers = Vec<Waker>;
 
 impl Core {
     pub(crate) fn new(config: Arc<HubConfig>, seed: u64, now: Timestamp) -> Core {
@@ -52,23 +51,24 @@ impl Core {
             revoked: Revoked::default(),
             presence: Presence::new(config.max_presence_changes),
             deadlines: BTreeSet::new(),
+            groups: Groups::default(),
             published: 0,
             config,
         }
     }
 
-    pub(crate) fn tick(&mut self, now: Timestamp, wakers: &mut Wakers) {
+    pub(crate) fn tick(&mut self, now: Timestamp, calls: &mut Calls) {
         self.log.expire(now);
         self.window.expire(now, &self.config);
         self.revoked.expire(now);
         while let Some(topic) = self.presence.expire_one(now) {
-            self.wake_watchers(&topic, wakers);
+            self.wake_watchers(&topic, calls);
         }
         while let Some(&(at, id)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
             self.deadlines.remove(&(at, id));
             self.cursors[id as usize].deadline = None;
             self.set_deadline(id, now);
-            self.wake(id, wakers);
+            self.wake(id, calls);
         }
     }
 

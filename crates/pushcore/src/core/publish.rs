@@ -1,6 +1,7 @@
 //! What enters the log, and who is woken for it.
 
-use crate::core::{Core, Wakers, short};
+use crate::call::Calls;
+use crate::core::{Core, short};
 use crate::delivery::GapReason;
 use crate::event::{Content, NewEvent, Record};
 use crate::idempotency::{ScopedKey, Seen, digest};
@@ -18,14 +19,14 @@ impl Core {
         batch: Vec<NewEvent>,
         subject: Option<&str>,
         now: Timestamp,
-        wakers: &mut Wakers,
+        calls: &mut Calls,
     ) -> Receipts {
         if let Err(refused) = self.check_batch_len(batch.len()) {
             return refused;
         }
         self.log.expire(now);
         self.window.expire(now, &self.config);
-        let publish_one = |event| self.publish_one(event, subject, now, wakers);
+        let publish_one = |event| self.publish_one(event, subject, now, calls);
         batch.into_iter().map(publish_one).collect()
     }
 
@@ -35,11 +36,11 @@ impl Core {
         event: NewEvent,
         subject: Option<&str>,
         now: Timestamp,
-        wakers: &mut Wakers,
+        calls: &mut Calls,
     ) -> Result<Receipt, PublishError> {
         self.log.expire(now);
         self.window.expire(now, &self.config);
-        self.publish_one(event, subject, now, wakers)
+        self.publish_one(event, subject, now, calls)
     }
 
     fn publish_one(
@@ -47,7 +48,7 @@ impl Core {
         event: NewEvent,
         subject: Option<&str>,
         now: Timestamp,
-        wakers: &mut Wakers,
+        calls: &mut Calls,
     ) -> Result<Receipt, PublishError> {
         self.check_size(&event)?;
         let key = ScopedKey::new(&event, subject).map(|key| (key, digest(&event)));
@@ -72,7 +73,7 @@ impl Core {
         if end {
             self.append(topic, Content::empty(), Record::Ended, now);
         }
-        self.wake_readers(topic, wakers);
+        self.wake_readers(topic, calls);
         self.log.retain(topic);
         self.published += 1;
         if let Some((key, digest)) = key {
@@ -109,7 +110,7 @@ impl Core {
     }
 
     /// Takes in what a store has committed.
-    pub(crate) fn commit(&mut self, entries: &[StoredEvent], wakers: &mut Wakers) {
+    pub(crate) fn commit(&mut self, entries: &[StoredEvent], calls: &mut Calls) {
         for stored in entries {
             let Position { epoch, offset, tag } = stored.position;
             if epoch != self.log.epoch {
@@ -123,7 +124,7 @@ impl Core {
                 }
                 // The store was rewound and uses offsets again.
                 self.log.rewind(offset - 1);
-                self.begin_again(GapReason::Rewound, wakers);
+                self.begin_again(GapReason::Rewound, calls);
             }
             self.log.remember_told(stored.position);
             let topic = self.log.topic_or_new(stored.topic());
@@ -135,27 +136,27 @@ impl Core {
             }
             self.log
                 .append(topic, content, record, (offset, tag), stored.time);
-            self.wake_readers(topic, wakers);
+            self.wake_readers(topic, calls);
             self.log.retain(topic);
         }
     }
 
     /// Begins a new epoch with an empty log; every reader is told.
-    pub(crate) fn restart(&mut self, epoch: Epoch, wakers: &mut Wakers) {
+    pub(crate) fn restart(&mut self, epoch: Epoch, calls: &mut Calls) {
         if epoch == self.log.epoch {
             return;
         }
         self.log.clear(epoch);
-        self.begin_again(GapReason::Epoch, wakers);
+        self.begin_again(GapReason::Epoch, calls);
     }
 
     /// The log goes on from another head than cursors know.
-    fn begin_again(&mut self, reason: GapReason, wakers: &mut Wakers) {
+    fn begin_again(&mut self, reason: GapReason, calls: &mut Calls) {
         let to = self.log.head();
         let ids: Vec<usize> = self.cursors.iter().map(|(id, _)| id).collect();
         for id in ids {
             self.cursors[id].begin_again(to, reason, &self.log);
-            self.wake(short(id), wakers);
+            self.wake(short(id), calls);
         }
     }
 
@@ -163,7 +164,7 @@ impl Core {
         &mut self,
         topic: &Topic,
         now: Timestamp,
-        wakers: &mut Wakers,
+        calls: &mut Calls,
     ) -> Result<Position, PublishError> {
         self.log.expire(now);
         let topic = self.log.topic_or_new(topic);
@@ -171,7 +172,7 @@ impl Core {
             return Err(PublishError::Ended);
         }
         let position = self.append(topic, Content::empty(), Record::Ended, now);
-        self.wake_readers(topic, wakers);
+        self.wake_readers(topic, calls);
         self.log.retain(topic);
         Ok(position)
     }
@@ -180,7 +181,7 @@ impl Core {
         &mut self,
         topic: &Topic,
         now: Timestamp,
-        wakers: &mut Wakers,
+        calls: &mut Calls,
     ) -> Option<u64> {
         self.log.expire(now);
         let topic = self.log.topic(topic)?;
@@ -188,7 +189,7 @@ impl Core {
         if self.log.topics[topic as usize].ended.is_none() {
             self.append(topic, Content::empty(), Record::Deleted, now);
         }
-        self.wake_readers(topic, wakers);
+        self.wake_readers(topic, calls);
         Some(erased)
     }
 

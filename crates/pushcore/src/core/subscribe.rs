@@ -1,8 +1,8 @@
 //! Cursors: how they come, what they are told next, how they go.
 
 use std::collections::BTreeSet;
-use std::task::Waker;
 
+use crate::call::Caller;
 use crate::core::{Core, short};
 use crate::cursor::{Cursor, end_of};
 use crate::delivery::{Budget, Delivery, EndReason, Gap, GapReason};
@@ -113,11 +113,11 @@ impl Core {
             }
         }
         let reading = Reading::new(pattern, feed, from, &self.log);
-        let waker = match cursor.readings {
+        let call = match cursor.readings {
             Readings::One(_) => self.disarm(id),
             Readings::Many(_) => None,
         };
-        self.cursors[id as usize].readings.push(reading, waker);
+        self.cursors[id as usize].readings.push(reading, call);
     }
 
     pub(crate) fn add(
@@ -190,13 +190,13 @@ impl Core {
         self.log.fit();
     }
 
-    /// What a cursor is told next; arms its waker if that was all, or if the store must be asked.
+    /// What a cursor is told next; arms its call if that was all, or if the store must be asked.
     pub(crate) fn next(
         &mut self,
         id: u32,
         now: Timestamp,
         budget: Budget,
-        waker: Option<&Waker>,
+        caller: Option<Caller<'_>>,
     ) -> Next {
         let cursor = &mut self.cursors[id as usize];
         let mut delivery = cursor.next(&mut self.log, now, budget);
@@ -237,9 +237,9 @@ impl Core {
         let caught_up = heard_all && cursor.is_caught_up(&self.log);
         // One that waits for the store is woken too, for it may be told that its grant is gone.
         if (caught_up || needs.is_some())
-            && let Some(waker) = waker
+            && let Some(caller) = caller
         {
-            self.arm(id, waker, delivery.is_some());
+            self.arm(id, caller, delivery.is_some());
         }
         Next {
             delivery,

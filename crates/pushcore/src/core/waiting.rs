@@ -1,10 +1,9 @@
 //! Who waits to be woken, and for what.
 
-use std::task::Waker;
-
 use slab::Slab;
 
-use crate::core::{Core, Wakers, short};
+use crate::call::{Call, Caller, Calls};
+use crate::core::{Core, short};
 use crate::cursor::Cursor;
 use crate::log::Feed;
 use crate::planted::{self, Bug};
@@ -13,23 +12,23 @@ use crate::reading::Readings;
 use crate::topic::Topic;
 
 impl Core {
-    /// Puts a cursor among those that wait for its feeds, with the waker that is to be called.
-    pub(crate) fn arm(&mut self, id: u32, waker: &Waker, was_given: bool) {
+    /// Puts a cursor among those that wait for its feeds, with whom to call.
+    pub(crate) fn arm(&mut self, id: u32, caller: Caller<'_>, was_given: bool) {
         let is_lost = was_given && planted::has(Bug::LostWakeup);
         match &mut self.cursors[id as usize].readings {
             Readings::One(_) if is_lost => {}
             Readings::One(reading) => {
                 let waiting = &mut self.log.readers(reading.feed).waiting;
                 match waiting.get_mut(reading.place as usize) {
-                    Some(own) if own.is(id, 0) => own.arm(waker),
+                    Some(own) if own.is(id, 0) => own.arm(caller),
                     _ => {
                         reading.place = short(waiting.len());
-                        waiting.push(Waiting::new(id, 0, Some(waker.clone())));
+                        waiting.push(Waiting::new(id, 0, Some(caller.into())));
                     }
                 }
             }
             Readings::Many(many) => {
-                many.arm(waker);
+                many.arm(caller);
                 if is_lost {
                     return;
                 }
@@ -47,50 +46,50 @@ impl Core {
         }
     }
 
-    /// Takes the waker of one cursor, if it is to be called; it stays where it waits.
-    pub(super) fn disarm(&mut self, id: u32) -> Option<Waker> {
+    /// Takes the call of one cursor, if it is to be made; it stays where it waits.
+    pub(super) fn disarm(&mut self, id: u32) -> Option<Call> {
         match &mut self.cursors[id as usize].readings {
             Readings::One(reading) => {
                 let waiting = &mut self.log.readers(reading.feed).waiting;
                 let own = waiting.get_mut(reading.place as usize)?;
-                own.is(id, 0).then(|| own.waker.take()).flatten()
+                own.is(id, 0).then(|| own.call.take()).flatten()
             }
             Readings::Many(many) => many.disarm(),
         }
     }
 
-    /// Is its waker to be called?
+    /// Is it to be called?
     pub(crate) fn is_armed(&self, id: u32) -> bool {
         match &self.cursors[id as usize].readings {
             Readings::One(reading) => {
                 let waiting = &self.log.readers_of(reading.feed).waiting;
                 let own = waiting.get(reading.place as usize);
-                own.is_some_and(|own| own.is(id, 0) && own.waker.is_some())
+                own.is_some_and(|own| own.is(id, 0) && own.call.is_some())
             }
             Readings::Many(many) => many.armed,
         }
     }
 
     /// Wakes one cursor, if it waits.
-    pub(crate) fn wake(&mut self, id: u32, wakers: &mut Wakers) {
-        wakers.extend(self.disarm(id));
+    pub(crate) fn wake(&mut self, id: u32, calls: &mut Calls) {
+        calls.extend(self.disarm(id));
     }
 
     /// Wakes those that wait for a topic, by its name or by a wildcard.
-    pub(super) fn wake_readers(&mut self, topic: u32, wakers: &mut Wakers) {
+    pub(super) fn wake_readers(&mut self, topic: u32, calls: &mut Calls) {
         self.log.refresh_wildcards(topic);
         let state = &mut self.log.topics[topic as usize];
         if let Some(readers) = &mut state.readers {
-            wake_all(&mut readers.waiting, &mut self.cursors, wakers);
+            wake_all(&mut readers.waiting, &mut self.cursors, calls);
         }
         for &id in &state.wildcards {
             let readers = &mut self.log.wildcards[id as usize].readers;
-            wake_all(&mut readers.waiting, &mut self.cursors, wakers);
+            wake_all(&mut readers.waiting, &mut self.cursors, calls);
         }
     }
 
     /// Wakes those of a topic's readers that hear of presence; they stay where they wait for events.
-    pub(super) fn wake_watchers(&mut self, topic: &Topic, wakers: &mut Wakers) {
+    pub(super) fn wake_watchers(&mut self, topic: &Topic, calls: &mut Calls) {
         let mut feeds: Vec<Feed> = self
             .log
             .wildcards_of(topic)
@@ -106,7 +105,7 @@ impl Core {
             for one in &mut self.log.readers(feed).waiting {
                 let cursor = &mut self.cursors[one.cursor as usize];
                 if cursor.heard().is_some() && !planted::has(Bug::PresenceUnheard) {
-                    wakers.extend(one.disarm(cursor));
+                    calls.extend(one.disarm(cursor));
                 }
             }
         }
@@ -118,7 +117,7 @@ impl Core {
         }
     }
 
-    /// Takes a reading from a cursor; a waker that is to be called stays with the cursor.
+    /// Takes a reading from a cursor; a call that is to be made stays with the cursor.
     pub(super) fn drop_reading(&mut self, id: u32, index: usize) {
         let readings = &mut self.cursors[id as usize].readings;
         let gone = readings.swap_remove(index);
@@ -127,8 +126,8 @@ impl Core {
         let place = gone.place as usize;
         if waiting.get(place).is_some_and(|own| own.is(id, index)) {
             let own = waiting.swap_remove(place);
-            if let (Some(waker), Readings::Many(many)) = (own.waker, readings) {
-                many.arm(&waker);
+            if let (Some(call), Readings::Many(many)) = (own.call, readings) {
+                many.arm_with(call);
             }
             if let Some(moved) = waiting.get(place) {
                 let of_moved = &mut self.cursors[moved.cursor as usize].readings;
@@ -147,13 +146,13 @@ impl Core {
     }
 }
 
-fn wake_all(waiting: &mut Vec<Waiting>, cursors: &mut Slab<Cursor>, wakers: &mut Wakers) {
+fn wake_all(waiting: &mut Vec<Waiting>, cursors: &mut Slab<Cursor>, calls: &mut Calls) {
     for one in waiting.drain(..) {
-        match one.waker {
-            Some(waker) => wakers.push(waker),
+        match one.call {
+            Some(call) => calls.push(call),
             None => {
                 if let Readings::Many(many) = &mut cursors[one.cursor as usize].readings {
-                    wakers.extend(many.disarm());
+                    calls.extend(many.disarm());
                 }
             }
         }

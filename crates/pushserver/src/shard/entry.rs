@@ -8,24 +8,32 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use pushcore::Timestamp;
 
+use super::dirty::Cause;
 use super::sock::Sock;
 use super::timers::Scheduled;
 use crate::admission::Place;
 use crate::app::{App, Farewell};
 use crate::transport::{Door, Output};
 
-/// One stream of a shard: a socket, a door, and what did not fit into the socket
+/// A place of a shard's slab: a stream, and what calls for it
+pub(super) struct Entry {
+    stream: Stream,
+    waker: Waker,
+    pub(super) scheduled: Scheduled,
+    _place: Place,
+}
+
+/// A socket, a door, and what did not fit into the socket
 ///
 /// What it does not have is a read buffer or a queue of events: bytes are read into the shard's buffer, and what
 /// is still to be sent is the log after the subscription's cursor.
-pub(super) struct Entry {
+struct Stream {
     sock: Sock,
-    waker: Waker,
     door: Door,
     held: Option<Box<Held>>,
     stage: Stage,
-    pub(super) scheduled: Scheduled,
-    _place: Place,
+    /// Whether the waker is called as soon as the client has sent something
+    listening: bool,
 }
 
 /// What a stream has only at its start, at its end and while its client takes nothing
@@ -62,6 +70,8 @@ enum Stage {
 
 /// How a visit ended
 pub(super) enum Turn {
+    /// Events went out, if anything did, and all else is as it was, the deadline too
+    Sent,
     /// Nothing more to do until a waker or a deadline says so
     Idle,
     /// The visit used up its share; there is more
@@ -85,16 +95,20 @@ impl Entry {
         early: Bytes,
         place: Place,
     ) -> Self {
+        let held = Held {
+            early,
+            unsent: head,
+            ..Held::default()
+        };
         Self {
-            sock,
+            stream: Stream {
+                sock,
+                door,
+                held: Some(Box::new(held)),
+                stage: Stage::Streaming,
+                listening: false,
+            },
             waker,
-            door,
-            held: Some(Box::new(Held {
-                early,
-                unsent: head,
-                ..Held::default()
-            })),
-            stage: Stage::Streaming,
             scheduled: Scheduled::default(),
             _place: place,
         }
@@ -102,6 +116,43 @@ impl Entry {
 
     /// When time alone gives the connection something to do
     pub(super) fn deadline(&self, app: &Arc<App>) -> Timestamp {
+        self.stream.deadline(app)
+    }
+
+    /// The server leaves: from its next visit on, the stream knows when it ends
+    pub(super) fn handle_leave(&mut self, farewell: Farewell, now: Timestamp) {
+        let farewell = (now.saturating_add(farewell.stays), farewell.returns);
+        self.stream.held().farewell = Some(farewell);
+    }
+
+    /// Sends what waits; reads what the client sent and lets the door act on the time, unless events alone are the cause
+    pub(super) fn turn(
+        &mut self,
+        cause: Cause,
+        app: &Arc<App>,
+        now: Timestamp,
+        read_buffer: &mut [u8],
+    ) -> Turn {
+        let cx = &mut Context::from_waker(&self.waker);
+        let stream = &mut self.stream;
+        if cause == Cause::Events && stream.listening && stream.held.is_none() {
+            match stream.send(cx, app, now) {
+                Sent::Events => return Turn::Sent,
+                Sent::All => return Turn::Idle,
+                Sent::Some => return Turn::Again,
+                Sent::End => return Turn::Over,
+            }
+        }
+        let turn = stream.turn(cx, app, now, read_buffer);
+        if stream.held.as_deref().is_some_and(Held::is_empty) {
+            stream.held = None;
+        }
+        turn
+    }
+}
+
+impl Stream {
+    fn deadline(&self, app: &Arc<App>) -> Timestamp {
         let door = self.door.deadline();
         let Some(held) = &self.held else {
             return door;
@@ -117,19 +168,7 @@ impl Entry {
         }
     }
 
-    /// Reads what the client sent, lets the door act on the time, and sends what waits
-    pub(super) fn turn(&mut self, app: &Arc<App>, now: Timestamp, read_buffer: &mut [u8]) -> Turn {
-        // Lent to the context for the visit, because a clone would be an atomic operation per delivery.
-        let waker = std::mem::replace(&mut self.waker, Waker::noop().clone());
-        let turn = self.turn_with(&mut Context::from_waker(&waker), app, now, read_buffer);
-        self.waker = waker;
-        if self.held.as_deref().is_some_and(Held::is_empty) {
-            self.held = None;
-        }
-        turn
-    }
-
-    fn turn_with(
+    fn turn(
         &mut self,
         cx: &mut Context<'_>,
         app: &Arc<App>,
@@ -156,18 +195,13 @@ impl Entry {
         self.door.handle_time(now);
         let was_paused = !self.door.wants_input(app);
         match self.send(cx, app, now) {
-            Sent::All => {}
+            Sent::All | Sent::Events => {}
             Sent::Some => again = true,
             Sent::End => return Turn::Over,
         }
         // Nobody was asked to tell when there is input, while it was not wanted.
         again |= was_paused && self.door.wants_input(app);
         if again { Turn::Again } else { Turn::Idle }
-    }
-
-    /// The server leaves: from its next visit on, the stream knows when it ends
-    pub(super) fn handle_leave(&mut self, farewell: Farewell, now: Timestamp) {
-        self.held().farewell = Some((now.saturating_add(farewell.stays), farewell.returns));
     }
 
     fn held(&mut self) -> &mut Held {
@@ -188,13 +222,17 @@ impl Entry {
                 self.door.handle_input(app, now, &mut buffer[..n]);
             }
         }
+        self.listening = false;
         let mut taken = 0;
         while taken < TURN_BYTES {
             if !self.door.wants_input(app) {
                 return Received::All;
             }
             match self.sock.poll_read_now(cx, buffer) {
-                Poll::Pending => return Received::All,
+                Poll::Pending => {
+                    self.listening = true;
+                    return Received::All;
+                }
                 Poll::Ready(Ok(0) | Err(_)) => {
                     return Received::End;
                 }
@@ -229,8 +267,7 @@ impl Entry {
             Some(held) => std::mem::take(&mut held.unsent),
             None => Bytes::new(),
         };
-        let mut sent = 0;
-        let mut drained = false;
+        let (mut sent, mut drained, mut outputs) = (0, false, 0);
         loop {
             let len = output.len();
             match self.push_out(cx, &mut output) {
@@ -253,9 +290,14 @@ impl Entry {
                 return Sent::Some;
             }
             if drained {
-                return Sent::All;
+                return match outputs {
+                    1 => Sent::Events,
+                    _ => Sent::All,
+                };
             }
+            outputs += 1;
             match self.door.poll_output(cx, app, now) {
+                Poll::Pending if outputs == 1 => return Sent::Events,
                 Poll::Pending => return Sent::All,
                 Poll::Ready(Output::Bytes(bytes)) => output = bytes,
                 Poll::Ready(Output::Drained(bytes)) => {
@@ -304,7 +346,12 @@ enum Received {
 }
 
 enum Sent {
+    /// All that waited, which was at most events
+    Events,
+    /// All that waited
     All,
+    /// As much as one turn may
     Some,
+    /// Nothing more can be sent
     End,
 }

@@ -25,12 +25,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pushcore::Timestamp;
+use pushcore::{Notify, Timestamp};
 use slab::Slab;
 use tokio::net::TcpListener;
 use tokio::task::coop::unconstrained;
 
-use self::dirty::DirtySet;
+use self::dirty::{Cause, DirtySet};
 use self::entry::{Entry, Turn};
 use self::sock::Sock;
 use self::timers::Timers;
@@ -49,7 +49,7 @@ pub(crate) struct Shard {
 struct State {
     entries: Slab<Entry>,
     timers: Timers,
-    todo: Vec<usize>,
+    todo: Vec<(usize, Cause)>,
     /// The one read buffer of all connections of the shard
     read_buffer: Box<[u8]>,
 }
@@ -108,13 +108,15 @@ impl Shard {
     ///
     /// `head` is the response head, written before anything of the stream; `early` is what the client sent after
     /// its request.
-    fn adopt(&self, sock: Sock, head: Bytes, door: Door, early: Bytes, place: Place) {
+    fn adopt(&self, sock: Sock, head: Bytes, mut door: Door, early: Bytes, place: Place) {
         let mut state = self.state.borrow_mut();
         if state.entries.len() >= self.dirty.capacity() {
             return;
         }
         let slot = state.entries.vacant_entry();
         let index = slot.key();
+        let owner: Arc<dyn Notify> = self.dirty.clone();
+        door.notify(&owner, index as u32);
         slot.insert(Entry::new(
             sock,
             self.dirty.waker(index),
@@ -161,11 +163,11 @@ impl Shard {
         let state = &mut *self.state.borrow_mut();
         let mut todo = std::mem::take(&mut state.todo);
         self.dirty.take(&mut todo);
-        for (visited, index) in todo.drain(..).enumerate() {
+        for (visited, (index, cause)) in todo.drain(..).enumerate() {
             if visited % VISITS_PER_LOOK == VISITS_PER_LOOK - 1 {
                 now = self.app.clock.now();
             }
-            self.visit(state, index, now);
+            self.visit(state, index, cause, now);
         }
         state.todo = todo;
         while let Some((index, at)) = state.timers.pop_due(now) {
@@ -174,7 +176,7 @@ impl Shard {
                 .get_mut(index)
                 .is_some_and(|entry| entry.scheduled.fired(at))
             {
-                self.visit(state, index, now);
+                self.visit(state, index, Cause::Anything, now);
             }
         }
         state.timers.next()
@@ -189,13 +191,14 @@ impl Shard {
         }
     }
 
-    fn visit(&self, state: &mut State, index: usize, now: Timestamp) {
+    fn visit(&self, state: &mut State, index: usize, cause: Cause, now: Timestamp) {
         let Some(entry) = state.entries.get_mut(index) else {
             // A waker of a connection that is gone: its index may even be in use again, and then this was a
             // spurious visit, which costs nothing but itself.
             return;
         };
-        match entry.turn(&self.app, now, &mut state.read_buffer) {
+        match entry.turn(cause, &self.app, now, &mut state.read_buffer) {
+            Turn::Sent => return,
             Turn::Idle => {}
             Turn::Again => self.dirty.mark(index),
             Turn::Over => {

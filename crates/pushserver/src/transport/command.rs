@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::presence::{Join, Leave, Presence};
 use super::renewal::Refresh;
 use crate::app::App;
-use crate::batch::EventInput;
+use crate::event_input::EventInput;
 use crate::follow;
 use crate::page::{self, Admitted, Asked};
 use crate::presence::person;
@@ -22,20 +22,20 @@ use crate::web::problem::Problem;
 
 /// A command and the reference its answer carries
 #[derive(Debug)]
-pub(super) struct Envelope {
+pub(super) struct Envelope<'a> {
     pub(super) reference: Option<Value>,
-    pub(super) command: Command,
+    pub(super) command: Command<'a>,
 }
 
 /// What a client may ask for
 #[derive(Debug)]
-pub(super) enum Command {
+pub(super) enum Command<'a> {
     /// Read more patterns, from the connection's cursor on
     Subscribe(Subscribe),
     /// Read some patterns no longer
     Unsubscribe(Unsubscribe),
     /// Publish one event or a list of them
-    Publish(Inputs),
+    Publish(Inputs<'a>),
     /// One page of what is retained
     History(History),
     /// Ask who is there
@@ -73,7 +73,7 @@ struct Nothing {}
 
 // By hand, because what serde derives for a flattened member keeps the whole message as a tree first, which costs several
 // times as much as the publish it carries.
-impl<'de> Deserialize<'de> for Envelope {
+impl<'de> Deserialize<'de> for Envelope<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(EnvelopeVisitor)
     }
@@ -82,13 +82,13 @@ impl<'de> Deserialize<'de> for Envelope {
 struct EnvelopeVisitor;
 
 impl<'de> Visitor<'de> for EnvelopeVisitor {
-    type Value = Envelope;
+    type Value = Envelope<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with one command")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Envelope, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Envelope<'de>, A::Error> {
         let (mut reference, mut command) = (None, None);
         while let Some(member) = map.next_key()? {
             let next = match member {
@@ -118,7 +118,7 @@ impl<'de> Visitor<'de> for EnvelopeVisitor {
     }
 }
 
-impl<'de> Deserialize<'de> for Inputs {
+impl<'de> Deserialize<'de> for Inputs<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(InputsVisitor)
     }
@@ -127,18 +127,18 @@ impl<'de> Deserialize<'de> for Inputs {
 struct InputsVisitor;
 
 impl<'de> Visitor<'de> for InputsVisitor {
-    type Value = Inputs;
+    type Value = Inputs<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an event or a list of events")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Inputs, A::Error> {
-        Deserialize::deserialize(MapAccessDeserializer::new(map)).map(Inputs::One)
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Inputs<'de>, A::Error> {
+        Deserialize::deserialize(MapAccessDeserializer::new(map)).map(|one| Inputs(vec![one]))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Inputs, A::Error> {
-        Deserialize::deserialize(SeqAccessDeserializer::new(list)).map(Inputs::Many)
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Inputs<'de>, A::Error> {
+        Deserialize::deserialize(SeqAccessDeserializer::new(list)).map(Inputs)
     }
 }
 
@@ -174,10 +174,7 @@ pub(super) struct History {
 
 /// One event or a list of them
 #[derive(Debug)]
-pub(super) enum Inputs {
-    One(Box<EventInput>),
-    Many(Vec<EventInput>),
-}
+pub(super) struct Inputs<'a>(Vec<EventInput<'a>>);
 
 /// Why a command was not carried out, as its answer carries it
 #[derive(Debug)]
@@ -212,8 +209,8 @@ pub(super) struct NotACommand {
     pub(super) failure: Failure,
 }
 
-impl Envelope {
-    pub(super) fn parse(text: &str) -> Result<Self, NotACommand> {
+impl<'a> Envelope<'a> {
+    pub(super) fn parse(text: &'a str) -> Result<Self, NotACommand> {
         serde_json::from_str(text).map_err(|error| {
             let message: Option<Value> = serde_json::from_str(text).ok();
             // What serde has to say may quote the message, and a message that renews holds a token.
@@ -330,13 +327,10 @@ impl History {
     }
 }
 
-impl Inputs {
+impl Inputs<'_> {
     /// How many events there are
     pub(super) fn len(&self) -> usize {
-        match self {
-            Self::One(_) => 1,
-            Self::Many(inputs) => inputs.len(),
-        }
+        self.0.len()
     }
 
     /// The events, if the grant covers them all
@@ -345,11 +339,8 @@ impl Inputs {
         grant: &Grant,
         now: Timestamp,
     ) -> Result<Vec<crate::publish::Entry>, Failure> {
-        let inputs = match self {
-            Self::One(input) => vec![*input],
-            Self::Many(inputs) => inputs,
-        };
-        let entries: Vec<_> = inputs
+        let entries: Vec<_> = self
+            .0
             .into_iter()
             .map(|input| {
                 input

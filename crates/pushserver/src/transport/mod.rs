@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use pushcore::{Budget, Subscription, Timestamp};
+use pushcore::{Budget, Notify, Subscription, Timestamp};
 
 use crate::app::App;
 
@@ -39,7 +39,9 @@ pub(crate) enum Door {
 pub(crate) enum Output {
     /// These bytes; more may follow at once
     Bytes(Bytes),
-    /// These bytes, after which there is nothing until the waker is woken: it is armed already
+    /// Events, after which there is nothing until the waker is woken: it is armed already
+    ///
+    /// Nothing else has happened, and no deadline has come nearer.
     Drained(Bytes),
     /// These bytes, then the end of the connection
     Last(Bytes),
@@ -74,6 +76,16 @@ impl Output {
 }
 
 impl Door {
+    /// Lets `owner` be told by `key` when there are events, instead of the waker of a poll; everything else wakes that
+    pub(crate) fn notify(&mut self, owner: &Arc<dyn Notify>, key: u32) {
+        match self {
+            Self::Sse(stream) => stream.subscription.notify(owner, key),
+            Self::Plain(socket) => socket.subscription.notify(owner, key),
+            Self::Push(socket) => socket.subscription.notify(owner, key),
+            Self::Closed(_) => {}
+        }
+    }
+
     /// The next bytes to send
     ///
     /// `Poll::Pending` has armed the waker for the next event.

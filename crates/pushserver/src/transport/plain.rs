@@ -24,7 +24,7 @@ use crate::encode::{self, Form};
 pub(crate) struct PlainSocket {
     socket: Socket,
     form: Form,
-    subscription: Subscription,
+    pub(super) subscription: Subscription,
     was_blocked: bool,
     listed: Listed,
     topic: Topic,

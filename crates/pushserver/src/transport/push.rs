@@ -34,7 +34,7 @@ use crate::web::problem::Problem;
 pub(crate) struct PushSocket {
     socket: Socket,
     form: Form,
-    subscription: Subscription,
+    pub(super) subscription: Subscription,
     was_blocked: bool,
     listed: Listed,
     grant: Arc<Grant>,
@@ -361,7 +361,12 @@ impl PushSocket {
     }
 
     /// Takes a command from what the connection may say, and its events from what its subject may publish
-    fn spend(&mut self, app: &Arc<App>, command: &Command, now: Timestamp) -> Result<(), Problem> {
+    fn spend(
+        &mut self,
+        app: &Arc<App>,
+        command: &Command<'_>,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
         self.spend_command(app, now)?;
         let Command::Publish(inputs) = command else {
             return Ok(());
@@ -386,7 +391,12 @@ impl PushSocket {
         })
     }
 
-    fn obey(&mut self, app: &Arc<App>, command: Command, now: Timestamp) -> Result<Value, Failure> {
+    fn obey(
+        &mut self,
+        app: &Arc<App>,
+        command: Command<'_>,
+        now: Timestamp,
+    ) -> Result<Value, Failure> {
         match command {
             Command::Subscribe(subscribe) => {
                 subscribe.run(app, &mut self.subscription, &self.grant, now)

@@ -21,7 +21,7 @@ use crate::encode::{self, Form, GapObject};
 pub(crate) struct EventStream {
     /// Dropped first: as long as the stream is listed, its subscription can be renewed
     listed: Listed,
-    subscription: Subscription,
+    pub(super) subscription: Subscription,
     was_blocked: bool,
     form: Form,
     next: Next,
