@@ -129,7 +129,7 @@ section! {
         /// What may wait unsent for one connection.
         ///
         /// All that a slow reader costs beyond its cursor: 1,000 of them cost 64 MiB. The kernel is told to hold no more of
-        /// it unsent either (`TCP_NOTSENT_LOWAT`, without TLS), because it would otherwise buffer megabytes for each.
+        /// it unsent either (`TCP_NOTSENT_LOWAT`), because it would otherwise buffer megabytes for each.
         send_buffer_bytes: usize = "64KiB" as Size,
         /// Longest wait of one poll (`?wait=`).
         max_poll_wait: Duration = "60s" as Span,
