@@ -237,7 +237,8 @@ fn push_js_renews_its_token(transport: &str) {
     let page = Page::serve();
     let allowed = format!("allowed_origins={}", page.origin());
     let server = Server::with(&[&allowed, SECRET, "auth.leeway=0s", "stream.retry=200ms"]);
-    let (short, long) = (lasting("4s"), lasting("1h"));
+    // Long enough for a browser to start beside whatever else the machine does.
+    let (short, long) = (lasting("10s"), lasting("1h"));
     let url = server.url("");
     let asked = [
         ("with", "push-js"),
