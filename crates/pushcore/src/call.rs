@@ -87,10 +87,20 @@ impl Groups {
 }
 
 /// Calls to be made once the lock is released
+///
+/// A topic with one reader is the rule, and one waker needs no list.
 #[derive(Default)]
 pub(crate) struct Calls {
+    first: Option<Waker>,
+    more: Lists,
+}
+
+/// Lists that are kept for their memory: waking many allocates nothing
+#[derive(Default)]
+struct Lists {
     wakers: Vec<Waker>,
-    groups: Vec<Told>,
+    /// By group
+    told: Vec<Told>,
 }
 
 /// What one owner is to be told
@@ -103,46 +113,68 @@ struct Told {
 /// 4 to 16 bytes each
 const MAX_KEPT: usize = 16_384;
 
-impl Calls {
-    const fn new() -> Calls {
-        Calls {
+thread_local! {
+    /// Those that were used last
+    static KEPT: Cell<Lists> = const {
+        Cell::new(Lists {
             wakers: Vec::new(),
-            groups: Vec::new(),
-        }
-    }
+            told: Vec::new(),
+        })
+    };
+}
 
-    /// This thread's list, which is kept for its memory: waking somebody allocates nothing.
-    pub(crate) fn take() -> Calls {
-        KEPT.take()
-    }
-
+impl Calls {
+    #[inline]
     pub(crate) fn push(&mut self, call: Call) {
         match call {
-            Call::Waker(waker) => self.wakers.push(waker),
+            Call::Waker(waker) if self.first.is_none() => self.first = Some(waker),
+            Call::Waker(waker) => self.lists().wakers.push(waker),
             Call::Key(Key { group, key }) => {
+                let told = &mut self.lists().told;
                 let group = group as usize;
-                if self.groups.len() <= group {
-                    self.groups.resize_with(group + 1, Told::default);
+                if told.len() <= group {
+                    told.resize_with(group + 1, Told::default);
                 }
-                self.groups[group].keys.push(key);
+                told[group].keys.push(key);
             }
         }
     }
 
+    fn lists(&mut self) -> &mut Lists {
+        if self.more.wakers.capacity() == 0 && self.more.told.is_empty() {
+            self.more = KEPT.take();
+        }
+        &mut self.more
+    }
+
     /// Learns, still under the lock, who the groups are: they may be gone later.
+    #[inline]
     pub(crate) fn resolve(&mut self, groups: &Groups) {
-        for (group, told) in self.groups.iter_mut().enumerate() {
+        for (group, told) in self.more.told.iter_mut().enumerate() {
             if !told.keys.is_empty() {
                 told.owner = groups.0.get(group).map(|(owner, _)| owner.clone());
             }
         }
     }
 
-    /// Makes them.
-    pub(crate) fn make(mut self) {
+    /// Makes them, wakers in the order in which they came.
+    #[inline]
+    pub(crate) fn make(self) {
+        if let Some(first) = self.first {
+            first.wake();
+        }
+        if self.more.wakers.capacity() > 0 || !self.more.told.is_empty() {
+            self.more.make();
+        }
+    }
+}
+
+impl Lists {
+    #[inline(never)]
+    fn make(mut self) {
         self.wakers.drain(..).for_each(Waker::wake);
         self.wakers.shrink_to(MAX_KEPT);
-        for told in &mut self.groups {
+        for told in &mut self.told {
             if let Some(owner) = told.owner.take() {
                 owner.notify(&told.keys);
             }
@@ -157,8 +189,4 @@ impl Extend<Call> for Calls {
     fn extend<T: IntoIterator<Item = Call>>(&mut self, calls: T) {
         calls.into_iter().for_each(|call| self.push(call));
     }
-}
-
-thread_local! {
-    static KEPT: Cell<Calls> = const { Cell::new(Calls::new()) };
 }

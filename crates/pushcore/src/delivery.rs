@@ -56,11 +56,17 @@ impl Batch {
     }
 
     /// A batch of one event, in the memory of an old one that nobody holds any more.
+    #[inline]
     pub(crate) fn of_one(event: Arc<Event>, old: Option<Arc<Batch>>) -> Arc<Batch> {
         if let Some(mut old) = old
             && let Some(batch) = Arc::get_mut(&mut old)
         {
-            *batch = Batch::new(Events::One(event));
+            batch.forms.release(batch.events.first().form_cache());
+            batch.bytes = event.body_len();
+            match &mut batch.events {
+                Events::One(old) => *old = event,
+                many => *many = Events::One(event),
+            }
             return old;
         }
         Arc::new(Batch::new(Events::One(event)))

@@ -1,15 +1,22 @@
 //! What is published, as the log keeps it.
 
+mod content;
+mod data;
+mod new;
+
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::forms::{FormCache, Forms, Holder};
-use crate::label::{ContentType, EventType, IdempotencyKey, Key};
 use crate::position::{Epoch, Position, Tag};
 use crate::timestamp::Timestamp;
 use crate::topic::Topic;
+pub(crate) use content::{Content, Parts};
+use data::Body;
+pub use data::{Data, DataRef};
+pub use new::NewEvent;
 
 /// An event in the log; readers share it
 pub struct Event {
@@ -182,15 +189,6 @@ impl fmt::Debug for Event {
     }
 }
 
-/// An event's content as it lies in memory
-pub(crate) struct Parts<'a> {
-    pub(crate) is_text: bool,
-    /// Lengths of the type, the key and the content type
-    pub(crate) labels: [u8; 3],
-    /// The data and behind it the labels
-    pub(crate) body: &'a [u8],
-}
-
 /// Where and when an event enters the log
 pub(crate) struct Place {
     pub(crate) offset: u64,
@@ -199,299 +197,44 @@ pub(crate) struct Place {
     pub(crate) time: Timestamp,
 }
 
-/// What an event says: its data and labels, joined
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Content {
-    body: Body,
-    event_type: u8,
-    key: u8,
-    content_type: u8,
-}
-
-impl Content {
-    /// Joins them; without labels the data stays where it is.
-    pub(crate) fn new(
-        data: Data,
-        event_type: Option<&EventType>,
-        key: Option<&Key>,
-        content_type: Option<&ContentType>,
-    ) -> Content {
-        let labels = [
-            event_type.map_or("", EventType::as_str),
-            key.map_or("", Key::as_str),
-            content_type.map_or("", ContentType::as_str),
-        ];
-        let length =
-            |label: &str| u8::try_from(label.len()).expect("labels have at most 255 bytes");
-        Content {
-            body: data.0.join(&labels),
-            event_type: length(labels[0]),
-            key: length(labels[1]),
-            content_type: length(labels[2]),
-        }
-    }
-
-    /// Puts parts together again; `None` if they do not fit each other.
-    pub(crate) fn from_parts(is_text: bool, labels: [u8; 3], body: &[u8]) -> Option<Content> {
-        let labels_len: usize = labels.iter().map(|&len| usize::from(len)).sum();
-        let (data, texts) = body.split_at(body.len().checked_sub(labels_len)?);
-        let mut rest = std::str::from_utf8(texts).ok()?;
-        for len in labels {
-            rest = rest.split_at_checked(usize::from(len))?.1;
-        }
-        let body = match is_text {
-            // The data by itself must be text, so that a label never begins inside a character.
-            true => Body::Text(
-                format!(
-                    "{}{}",
-                    std::str::from_utf8(data).ok()?,
-                    std::str::from_utf8(texts).ok()?
-                )
-                .into(),
-            ),
-            false => Body::Bytes(body.into()),
-        };
-        let [event_type, key, content_type] = labels;
-        Some(Content {
-            body,
-            event_type,
-            key,
-            content_type,
-        })
-    }
-
-    pub(crate) fn empty() -> Content {
-        Content::new(Data(Body::Text(Box::default())), None, None, None)
-    }
-
-    pub(crate) fn into_event(self, header: Arc<Header>, place: &Place, record: Record) -> Event {
-        Event {
-            header,
-            body: self.body,
-            offset: place.offset,
-            previous: place.previous,
-            time: place.time,
-            forms: Forms::default(),
-            tag: place.tag,
-            event_type: self.event_type,
-            key: self.key,
-            content_type: self.content_type,
-            record,
-        }
-    }
-}
-
-/// An event's data: text or bytes
-///
-/// Owns exactly its own bytes: a slice of a larger buffer is copied, so that a small event never keeps a large buffer
-/// alive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Data(Body);
-
-#[derive(Clone, PartialEq, Eq)]
-enum Body {
-    Text(Box<str>),
-    Bytes(Box<[u8]>),
-}
-
-impl Data {
-    /// Text, checked.
-    ///
-    /// # Errors
-    /// When it is not UTF-8.
-    pub fn text(data: impl Into<Bytes>) -> Result<Data, std::str::Utf8Error> {
-        let text = String::from_utf8(Vec::from(data.into())).map_err(|e| e.utf8_error())?;
-        Ok(Data(Body::Text(text.into_boxed_str())))
-    }
-
-    /// Bytes, as they are.
-    #[must_use]
-    pub fn bytes(data: impl Into<Bytes>) -> Data {
-        Data(Body::Bytes(Vec::from(data.into()).into_boxed_slice()))
-    }
-
-    /// A look at it.
-    #[must_use]
-    pub fn as_ref(&self) -> DataRef<'_> {
-        match &self.0 {
-            Body::Text(text) => DataRef::Text(text),
-            Body::Bytes(bytes) => DataRef::Bytes(bytes),
-        }
-    }
-
-    /// How many bytes it has.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether it has none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl From<&str> for Data {
-    fn from(text: &str) -> Data {
-        Data(Body::Text(Box::from(text)))
-    }
-}
-
-impl From<String> for Data {
-    fn from(text: String) -> Data {
-        Data(Body::Text(text.into_boxed_str()))
-    }
-}
-
-/// A look at an event's data
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DataRef<'a> {
-    /// Published as text
-    Text(&'a str),
-    /// Published as bytes
-    Bytes(&'a [u8]),
-}
-
-impl<'a> DataRef<'a> {
-    /// The bytes, of whatever kind.
-    #[must_use]
-    pub fn as_bytes(self) -> &'a [u8] {
-        match self {
-            DataRef::Text(text) => text.as_bytes(),
-            DataRef::Bytes(bytes) => bytes,
-        }
-    }
-}
-
-impl Body {
-    fn len(&self) -> usize {
-        match self {
-            Body::Text(text) => text.len(),
-            Body::Bytes(bytes) => bytes.len(),
-        }
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        match self {
-            Body::Text(text) => text.as_bytes(),
-            Body::Bytes(bytes) => bytes,
-        }
-    }
-
-    fn join(self, labels: &[&str]) -> Body {
-        let more: usize = labels.iter().map(|label| label.len()).sum();
-        if more == 0 {
-            return self;
-        }
-        match self {
-            Body::Text(text) => {
-                let mut text = String::from(text);
-                text.reserve_exact(more);
-                labels.iter().for_each(|label| text.push_str(label));
-                Body::Text(text.into_boxed_str())
-            }
-            Body::Bytes(bytes) => {
-                let mut bytes = Vec::from(bytes);
-                bytes.reserve_exact(more);
-                labels
-                    .iter()
-                    .for_each(|label| bytes.extend_from_slice(label.as_bytes()));
-                Body::Bytes(bytes.into_boxed_slice())
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Body::Text(text) => fmt::Debug::fmt(text, f),
-            Body::Bytes(bytes) => fmt::Debug::fmt(&Bytes::copy_from_slice(bytes), f),
-        }
-    }
-}
-
-/// An event to be published
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewEvent {
-    /// Where to
-    pub topic: Topic,
-    /// What it says
-    pub data: Data,
-    /// What kind it is
-    pub event_type: Option<EventType>,
-    /// What it is about, for conflation
-    pub key: Option<Key>,
-    /// The media type of its data
-    pub content_type: Option<ContentType>,
-    /// Makes a retry of this publish the same publish
-    pub idempotency: Option<IdempotencyKey>,
-    /// Whether the topic ends with it
-    pub end: bool,
-}
-
-impl NewEvent {
-    /// An event with nothing but data.
-    #[must_use]
-    pub fn new(topic: Topic, data: impl Into<Data>) -> NewEvent {
-        NewEvent {
-            topic,
-            data: data.into(),
-            event_type: None,
-            key: None,
-            content_type: None,
-            idempotency: None,
-            end: false,
-        }
-    }
-
-    /// Bytes of its data and labels, which is what limits and retention count.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        let labels = [
-            self.event_type.as_ref().map(EventType::as_str),
-            self.key.as_ref().map(Key::as_str),
-            self.content_type.as_ref().map(ContentType::as_str),
-        ];
-        self.data.len() + labels.into_iter().flatten().map(str::len).sum::<usize>()
-    }
-}
-
-impl From<NewEvent> for Content {
-    fn from(new: NewEvent) -> Content {
-        let (kind, key, mime) = (
-            new.event_type.as_ref(),
-            new.key.as_ref(),
-            new.content_type.as_ref(),
-        );
-        Content::new(new.data, kind, key, mime)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::label::{ContentType, EventType, Key};
 
-    fn event(data: Data, event_type: Option<&str>, key: Option<&str>, mime: Option<&str>) -> Event {
-        let content = Content::new(
+    fn content(
+        data: Data,
+        event_type: Option<&str>,
+        key: Option<&str>,
+        mime: Option<&str>,
+    ) -> Content {
+        Content::new(
             data,
             event_type.map(|t| EventType::parse(t).unwrap()).as_ref(),
             key.map(|t| Key::parse(t).unwrap()).as_ref(),
             mime.map(|t| ContentType::parse(t).unwrap()).as_ref(),
-        );
-        let header = Arc::new(Header {
+        )
+    }
+
+    fn header() -> Arc<Header> {
+        Arc::new(Header {
             topic: Topic::parse("a").unwrap(),
             epoch: Epoch(1),
             forms: FormCache::new(1000),
-        });
-        let place = Place {
-            offset: 1,
-            tag: Tag(1),
-            previous: 0,
-            time: Timestamp(0),
-        };
-        content.into_event(header, &place, Record::Event)
+        })
+    }
+
+    fn place(offset: u64) -> Place {
+        Place {
+            offset,
+            tag: Tag(offset as u32),
+            previous: offset - 1,
+            time: Timestamp(offset),
+        }
+    }
+
+    fn event(data: Data, event_type: Option<&str>, key: Option<&str>, mime: Option<&str>) -> Event {
+        content(data, event_type, key, mime).into_event(header(), &place(1), Record::Event)
     }
 
     #[test]
@@ -514,6 +257,45 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_lies_where_an_old_event_lay_has_nothing_of_it() {
+        let header = header();
+        let labels = [Some("t"), Some("k"), Some("m")];
+        let old = content(Data::from("old"), labels[0], labels[1], labels[2]);
+        let old = old.into_entry(&header, &place(1), Record::Event, None);
+        let memory = Arc::as_ptr(&old);
+        let new = content(Data::bytes(vec![1]), None, None, None);
+        let new = new.into_entry(&header, &place(7), Record::Event, Some(old));
+        assert_eq!(Arc::as_ptr(&new), memory);
+        assert_eq!(new.data(), DataRef::Bytes(&[1]));
+        assert_eq!(
+            (new.event_type(), new.key(), new.content_type()),
+            (None, None, None)
+        );
+        assert_eq!(
+            (new.offset(), new.previous(), new.tag(), new.time()),
+            (7, 6, Tag(7), Timestamp(7))
+        );
+    }
+
+    #[test]
+    fn an_event_that_somebody_holds_stays_what_it_is() {
+        let header = header();
+        let entry = |data: &str, offset, old| {
+            let content = content(Data::from(data), None, None, None);
+            content.into_entry(&header, &place(offset), Record::Event, old)
+        };
+        let held = entry("held", 1, None);
+        let next = entry("next", 2, Some(held.clone()));
+        assert_eq!((held.data(), held.offset()), (DataRef::Text("held"), 1));
+        // A form is remembered by the cache, which would find another event's in its place.
+        assert_eq!(next.form(0, || Bytes::from_static(b"next")), "next");
+        let memory = Arc::as_ptr(&next);
+        let last = entry("last", 3, Some(next));
+        assert_ne!(Arc::as_ptr(&last), memory);
+        assert_eq!(last.form(0, || Bytes::from_static(b"last")), "last");
     }
 
     #[test]

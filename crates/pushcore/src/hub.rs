@@ -122,9 +122,14 @@ impl Hub {
         now: Timestamp,
     ) -> Publish<Result<Receipt, PublishError>> {
         let Some(store) = &self.0.store else {
-            return Publish::ready(
-                self.waking(|core, calls| core.publish_alone(event, subject, now, calls)),
-            );
+            // Not by `waking`: the event would be copied into its closure.
+            let mut calls = Calls::default();
+            let mut core = self.lock();
+            let receipt = core.publish_alone(event, subject, now, &mut calls);
+            calls.resolve(&core.groups);
+            drop(core);
+            calls.make();
+            return Publish::ready(receipt);
         };
         let (store, subject) = (store.clone(), subject.map(str::to_owned));
         match self.lock().check_size(&event) {
@@ -376,8 +381,9 @@ impl Hub {
     }
 
     /// Does `work` under the lock and makes the calls it collected when the lock is released.
+    #[inline]
     fn waking<T>(&self, work: impl FnOnce(&mut Core, &mut Calls) -> T) -> T {
-        let mut calls = Calls::take();
+        let mut calls = Calls::default();
         let mut core = self.lock();
         let result = work(&mut core, &mut calls);
         calls.resolve(&core.groups);

@@ -40,26 +40,27 @@ impl Order {
     }
 
     /// Puts an offset behind all others.
+    #[inline]
     pub(crate) fn push(&mut self, offset: u64, topic: u32) {
-        let delta = self.segments.back().and_then(|segment| {
-            let fits = segment.entries.len() < SEGMENT;
-            fits.then(|| u32::try_from(offset - segment.base).ok())
-                .flatten()
-        });
-        let delta = delta.unwrap_or_else(|| {
-            let entries = std::mem::take(&mut self.spare);
-            self.segments.push_back(Segment {
-                base: offset,
-                entries,
-            });
-            0
-        });
-        let last = self
-            .segments
-            .back_mut()
-            .expect("one was pushed if there was none");
-        last.entries.push(Entry { delta, topic });
         self.len += 1;
+        if let Some(segment) = self.segments.back_mut()
+            && segment.entries.len() < SEGMENT
+            && let Ok(delta) = u32::try_from(offset - segment.base)
+        {
+            segment.entries.push(Entry { delta, topic });
+            return;
+        }
+        self.push_segment(offset, topic);
+    }
+
+    #[inline(never)]
+    fn push_segment(&mut self, offset: u64, topic: u32) {
+        let mut entries = std::mem::take(&mut self.spare);
+        entries.push(Entry { delta: 0, topic });
+        self.segments.push_back(Segment {
+            base: offset,
+            entries,
+        });
     }
 
     /// The entry with the lowest offset.
@@ -71,15 +72,33 @@ impl Order {
     /// Takes the entry with the lowest offset.
     pub(crate) fn pop(&mut self) -> Option<(u64, u32)> {
         let front = self.front()?;
+        self.pop_if(front.0);
+        Some(front)
+    }
+
+    /// Takes the entry with the lowest offset if it is this one; says whether it is.
+    #[inline]
+    pub(crate) fn pop_if(&mut self, offset: u64) -> bool {
+        let Some(segment) = self.segments.front() else {
+            return false;
+        };
+        if segment.entry(self.taken).0 != offset {
+            return false;
+        }
         self.taken += 1;
         self.len -= 1;
-        if self.taken == self.segments[0].entries.len() {
-            let used = self.segments.pop_front().expect("it has the front");
-            self.spare = used.entries;
-            self.spare.clear();
-            self.taken = 0;
+        if self.taken == segment.entries.len() {
+            self.drop_segment();
         }
-        Some(front)
+        true
+    }
+
+    #[inline(never)]
+    fn drop_segment(&mut self) {
+        let used = self.segments.pop_front().expect("it had the front");
+        self.spare = used.entries;
+        self.spare.clear();
+        self.taken = 0;
     }
 
     /// Whose `offset` is, if it has an entry: a binary search.

@@ -80,22 +80,31 @@ impl BuildHasher for NameKey {
 pub(crate) struct NameHasher(u64);
 
 impl Hasher for NameHasher {
+    #[inline]
     fn write(&mut self, name: &[u8]) {
         let mut rest = name;
         while let Some((word, more)) = rest.split_first_chunk() {
             self.0 = mix(self.0 ^ u64::from_le_bytes(*word));
             rest = more;
         }
-        // Its length and at most seven bytes.
-        let last = rest
-            .iter()
-            .fold(rest.len() as u64, |last, byte| last << 8 | u64::from(*byte));
-        self.0 = mix(self.0 ^ last);
+        // The length of the rest and the rest, at most seven bytes; of a name of eight bytes or more they are read at once.
+        let len = rest.len() as u64;
+        let last = match name.last_chunk() {
+            Some(word) if len > 0 => u64::from_le_bytes(*word) >> (64 - 8 * len),
+            Some(_) => 0,
+            None => rest
+                .iter()
+                .rev()
+                .fold(0, |last, byte| last << 8 | u64::from(*byte)),
+        };
+        self.0 = mix(self.0 ^ (last << 8 | len));
     }
 
     /// The mark behind a name tells nothing where there is only one.
+    #[inline]
     fn write_u8(&mut self, _: u8) {}
 
+    #[inline]
     fn finish(&self) -> u64 {
         self.0
     }

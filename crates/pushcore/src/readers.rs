@@ -76,16 +76,30 @@ impl Memo {
     /// Would a cursor at `base` with `budget` read this batch from a feed whose newest entry is `newest`?
     pub(crate) fn fits(&self, base: u64, budget: Budget, newest: u64) -> bool {
         (self.after <= base || planted::has(Bug::SharedTooFar))
-            && base < self.batch.from().offset
+            && base < self.batch.events()[0].offset()
             && self.budget == budget
             && (self.full || self.batch.to().offset == newest)
     }
 }
 
 impl Readers {
+    /// Puts a cursor that reads nothing else among those that wait, with whom to call; `place` is where
+    /// it was put last.
+    #[inline]
+    pub(crate) fn arm(&mut self, cursor: u32, place: &mut u32, caller: Caller<'_>) {
+        match self.waiting.get_mut(*place as usize) {
+            Some(own) if own.is(cursor, 0) => own.arm(caller),
+            _ => {
+                *place = u32::try_from(self.waiting.len()).expect("subscriptions are bounded");
+                self.waiting
+                    .push(Waiting::new(cursor, 0, Some(caller.into())));
+            }
+        }
+    }
+
     /// Lets go of what was handed out last if it begins with an event that is gone.
     pub(crate) fn forget_before(&mut self, lost_through: u64) {
-        let stale = |memo: &Memo| memo.batch.from().offset <= lost_through;
+        let stale = |memo: &Memo| memo.batch.events()[0].offset() <= lost_through;
         if self.memo.as_ref().is_some_and(stale) {
             self.memo = None;
         }

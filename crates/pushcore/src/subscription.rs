@@ -200,9 +200,42 @@ impl Subscription {
         self.hub.lock().cursors[self.id as usize].memory_alone = true;
     }
 
+    #[inline]
     fn next(&mut self, now: Timestamp, budget: Budget, waker: Option<&Waker>) -> Option<Delivery> {
-        for _ in 0..MAX_PAGES {
-            let next = self.next_in_memory(now, budget, waker);
+        let mut core = self.hub.lock();
+        let Some(given) = core.next_batch(self.id, now, budget, self.caller(waker)) else {
+            let next = core.next(self.id, now, budget, self.caller(in_time(waker)));
+            drop(core);
+            return self.next_beside_batch(next, now, budget, waker);
+        };
+        drop(core);
+        self.position = given.position;
+        self.caught_up = given.caught_up && waker.is_some();
+        if self.fetch.is_some() {
+            // It goes on in memory.
+            self.fetch = None;
+        }
+        Some(Delivery::Batch(given.batch))
+    }
+
+    /// What comes next where it is not simply events in memory; `next` is what memory says.
+    #[inline(never)]
+    fn next_beside_batch(
+        &mut self,
+        next: Next,
+        now: Timestamp,
+        budget: Budget,
+        waker: Option<&Waker>,
+    ) -> Option<Delivery> {
+        let mut next = next;
+        for page in 0..MAX_PAGES {
+            if page > 0 {
+                next = self
+                    .hub
+                    .lock()
+                    .next(self.id, now, budget, self.caller(in_time(waker)));
+            }
+            self.keep_place(&next, waker);
             let Some(span) = next.needs else {
                 if self.fetch.is_some() && matches!(next.delivery, None | Some(Delivery::Batch(_)))
                 {
@@ -225,19 +258,19 @@ impl Subscription {
         None
     }
 
-    fn next_in_memory(&mut self, now: Timestamp, budget: Budget, waker: Option<&Waker>) -> Next {
-        let too_late = waker.filter(|_| planted::has(Bug::ArmedTooLate));
-        let mut core = self.hub.lock();
-        let waker = waker.xor(too_late);
-        let caller = waker.map(|waker| self.told.map_or(Caller::Waker(waker), Caller::Key));
-        let next = core.next(self.id, now, budget, caller);
-        self.position = core.cursors[self.id as usize].position;
-        self.caught_up = next.caught_up && (waker.is_some() || too_late.is_some());
-        drop(core);
-        if let Some(waker) = too_late.filter(|_| next.caught_up) {
+    /// Whom to call where the waker of a poll is given.
+    fn caller<'w>(&self, waker: Option<&'w Waker>) -> Option<Caller<'w>> {
+        waker.map(|waker| self.told.map_or(Caller::Waker(waker), Caller::Key))
+    }
+
+    fn keep_place(&mut self, next: &Next, waker: Option<&Waker>) {
+        self.position = next.position;
+        self.caught_up = next.caught_up && waker.is_some();
+        if let Some(waker) = waker.filter(|_| next.caught_up)
+            && planted::has(Bug::ArmedTooLate)
+        {
             self.hub.lock().arm(self.id, Caller::Waker(waker), false);
         }
-        next
     }
 
     /// Asks the store, without the hub's lock.
@@ -307,6 +340,11 @@ impl Subscription {
         self.position = core.cursors[self.id as usize].position;
         told
     }
+}
+
+/// The waker that is to be armed while the hub is still locked.
+fn in_time(waker: Option<&Waker>) -> Option<&Waker> {
+    waker.filter(|_| !planted::has(Bug::ArmedTooLate))
 }
 
 impl fmt::Debug for Subscription {

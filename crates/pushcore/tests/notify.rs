@@ -1,5 +1,8 @@
 //! Owners of many subscriptions that are told by number which of them have something to read.
 
+// Everything here is a test, also what is not marked as one.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Waker};

@@ -1,12 +1,10 @@
 //! The stores of this crate, and one that behaves as badly as a store may, through the conformance suite.
 
-use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::Poll;
 
 use async_trait::async_trait;
-use pushcore::store::conformance::{block_on, run};
+use pushcore::store::conformance::{be_slow, block_on, run};
 use pushcore::store::{Health, MemoryStore, Sink, Store, StoreError, StoredEvent, StoredPage};
 use pushcore::*;
 
@@ -54,19 +52,6 @@ fn sparse_entry(entry: &StoredEvent) -> StoredEvent {
         previous: entry.previous * 1000,
         ..entry.clone()
     }
-}
-
-async fn be_slow(turns: u64) {
-    let mut left = turns;
-    poll_fn(|cx| match left {
-        0 => Poll::Ready(()),
-        _ => {
-            left -= 1;
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-    })
-    .await;
 }
 
 #[async_trait]

@@ -52,12 +52,12 @@ impl Form {
 
 /// The bytes of a whole batch in one form, shared by everyone who is sent the same batch
 pub(crate) fn batch(app: &App, batch: &Arc<Batch>, form: Form) -> Bytes {
+    if let [alone] = batch.events() {
+        return event(app, alone, form);
+    }
     batch.form(form as u8, || {
         let inner = form.unchunked();
         let events = batch.events();
-        if inner == form && events.len() == 1 {
-            return event(app, &events[0], form);
-        }
         let pieces: Vec<Bytes> = events.iter().map(|one| event(app, one, inner)).collect();
         let length = pieces.iter().map(Bytes::len).sum();
         if inner == form {
@@ -79,8 +79,10 @@ pub(crate) fn batch(app: &App, batch: &Arc<Batch>, form: Form) -> Bytes {
 /// One event in one form
 fn event(app: &App, event: &Arc<Event>, form: Form) -> Bytes {
     event.form(form as u8, || match form {
-        Form::SseRaw | Form::SseRawChunked => sse(event, None),
-        Form::SseJson | Form::SseJsonChunked => sse(event, Some(&object_text(event))),
+        Form::SseRaw => sse(event, None),
+        Form::SseJson => sse(event, Some(&object_text(event))),
+        Form::SseRawChunked => framed(form, &sse(event, None)),
+        Form::SseJsonChunked => framed(form, &sse(event, Some(&object_text(event)))),
         Form::WsPlain => {
             let (opcode, payload) = message(event);
             frame(opcode, payload)

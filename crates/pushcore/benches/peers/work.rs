@@ -17,10 +17,7 @@ pub(crate) fn topic(number: usize) -> Topic {
 }
 
 pub(crate) fn event(topic: &Topic) -> NewEvent {
-    NewEvent {
-        data: Data::bytes(PAYLOAD.to_vec()),
-        ..NewEvent::new(topic.clone(), "")
-    }
+    NewEvent::new(topic.clone(), PAYLOAD.to_vec())
 }
 
 pub(crate) fn publish(hub: &Hub, topic: &Topic) {

@@ -31,6 +31,7 @@ impl Core {
     }
 
     /// Publishes one event; what [`publish`](Core::publish) does for each.
+    #[inline]
     pub(crate) fn publish_alone(
         &mut self,
         event: NewEvent,
@@ -43,6 +44,7 @@ impl Core {
         self.publish_one(event, subject, now, calls)
     }
 
+    #[inline]
     fn publish_one(
         &mut self,
         event: NewEvent,
@@ -51,16 +53,48 @@ impl Core {
         calls: &mut Calls,
     ) -> Result<Receipt, PublishError> {
         self.check_size(&event)?;
-        let key = ScopedKey::new(&event, subject).map(|key| (key, digest(&event)));
-        if let Some((key, digest)) = &key
-            && let Some(seen) = self.window.find(key)
+        if event.idempotency.is_some() {
+            return self.publish_once(event, subject, now, calls);
+        }
+        let position = self.take_in(event, now, calls)?;
+        Ok(receipt(position, false))
+    }
+
+    /// Publishes an event with an idempotency key, unless that was done before.
+    #[inline(never)]
+    fn publish_once(
+        &mut self,
+        event: NewEvent,
+        subject: Option<&str>,
+        now: Timestamp,
+        calls: &mut Calls,
+    ) -> Result<Receipt, PublishError> {
+        let key = ScopedKey::new(&event, subject).expect("it has an idempotency key");
+        let digest = digest(&event);
+        if let Some(seen) = self.window.find(&key)
             && !planted::has(Bug::RetryPublishesTwice)
         {
-            if seen.digest != *digest {
+            if seen.digest != digest {
                 return Err(PublishError::IdempotencyConflict);
             }
             return Ok(receipt(seen.position, true));
         }
+        let position = self.take_in(event, now, calls)?;
+        let seen = Seen { position, digest };
+        self.window.remember(key, seen, now, &self.config);
+        Ok(receipt(position, false))
+    }
+
+    /// Puts an event into the log, if its topic goes on, and wakes its readers.
+    // What comes back is in registers so. Through memory it is written in small parts and read in large ones, for which the
+    // processor waits longer than the rest takes.
+    #[inline(always)]
+    fn take_in(
+        &mut self,
+        event: NewEvent,
+        now: Timestamp,
+        calls: &mut Calls,
+    ) -> Result<Position, PublishError> {
         let topic = match self.log.topic(&event.topic) {
             Some(topic) if self.log.topics[topic as usize].ended.is_some() => {
                 return Err(PublishError::Ended);
@@ -74,13 +108,8 @@ impl Core {
             self.append(topic, Content::empty(), Record::Ended, now);
         }
         self.wake_readers(topic, calls);
-        self.log.retain(topic);
         self.published += 1;
-        if let Some((key, digest)) = key {
-            let seen = Seen { position, digest };
-            self.window.remember(key, seen, now, &self.config);
-        }
-        Ok(receipt(position, false))
+        Ok(position)
     }
 
     /// Refuses a batch as a whole if anything of it is beyond its bounds.
@@ -137,7 +166,6 @@ impl Core {
             self.log
                 .append(topic, content, record, (offset, tag), stored.time);
             self.wake_readers(topic, calls);
-            self.log.retain(topic);
         }
     }
 
@@ -173,7 +201,6 @@ impl Core {
         }
         let position = self.append(topic, Content::empty(), Record::Ended, now);
         self.wake_readers(topic, calls);
-        self.log.retain(topic);
         Ok(position)
     }
 

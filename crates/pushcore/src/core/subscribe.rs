@@ -1,14 +1,16 @@
 //! Cursors: how they come, what they are told next, how they go.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::call::Caller;
 use crate::core::{Core, short};
 use crate::cursor::{Cursor, end_of};
-use crate::delivery::{Budget, Delivery, EndReason, Gap, GapReason};
+use crate::delivery::{Batch, Budget, Delivery, EndReason, Gap, GapReason};
 use crate::event::Record;
 use crate::log::Feed;
 use crate::pattern::Pattern;
+use crate::planted::{self, Bug};
 use crate::position::Position;
 use crate::presence::Told;
 use crate::read_back::{From, Span};
@@ -190,6 +192,31 @@ impl Core {
         self.log.fit();
     }
 
+    /// What a cursor is told next, if that is events that are found in the short way; if not, nothing was done.
+    #[inline(always)]
+    pub(crate) fn next_batch(
+        &mut self,
+        id: u32,
+        now: Timestamp,
+        budget: Budget,
+        caller: Option<Caller<'_>>,
+    ) -> Option<Given> {
+        let cursor = &mut self.cursors[id as usize];
+        if !cursor.hears_of_events_alone(now) || planted::has(Bug::ArmedTooLate) {
+            return None;
+        }
+        let (batch, position) = cursor.read_alone(&mut self.log, budget)?;
+        let caught_up = cursor.read == self.log.head;
+        if caught_up && let Some(caller) = caller {
+            self.arm(id, caller, true);
+        }
+        Some(Given {
+            batch,
+            position,
+            caught_up,
+        })
+    }
+
     /// What a cursor is told next; arms its call if that was all, or if the store must be asked.
     pub(crate) fn next(
         &mut self,
@@ -242,6 +269,7 @@ impl Core {
             self.arm(id, caller, delivery.is_some());
         }
         Next {
+            position: self.cursors[id as usize].position,
             delivery,
             caught_up,
             needs,
@@ -313,8 +341,19 @@ impl Core {
     }
 }
 
+/// Events that a poll comes to in the short way
+pub(crate) struct Given {
+    pub(crate) batch: Arc<Batch>,
+    /// Of the cursor now
+    pub(crate) position: Position,
+    /// Whether that was all
+    pub(crate) caught_up: bool,
+}
+
 /// What a poll comes to
 pub(crate) struct Next {
+    /// Of the cursor now
+    pub(crate) position: Position,
     pub(crate) delivery: Option<Delivery>,
     /// Whether that was all
     pub(crate) caught_up: bool,

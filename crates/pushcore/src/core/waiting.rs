@@ -18,14 +18,8 @@ impl Core {
         match &mut self.cursors[id as usize].readings {
             Readings::One(_) if is_lost => {}
             Readings::One(reading) => {
-                let waiting = &mut self.log.readers(reading.feed).waiting;
-                match waiting.get_mut(reading.place as usize) {
-                    Some(own) if own.is(id, 0) => own.arm(caller),
-                    _ => {
-                        reading.place = short(waiting.len());
-                        waiting.push(Waiting::new(id, 0, Some(caller.into())));
-                    }
-                }
+                let readers = self.log.readers(reading.feed);
+                readers.arm(id, &mut reading.place, caller);
             }
             Readings::Many(many) => {
                 many.arm(caller);
@@ -76,6 +70,7 @@ impl Core {
     }
 
     /// Wakes those that wait for a topic, by its name or by a wildcard.
+    #[inline]
     pub(super) fn wake_readers(&mut self, topic: u32, calls: &mut Calls) {
         self.log.refresh_wildcards(topic);
         let state = &mut self.log.topics[topic as usize];
@@ -146,14 +141,24 @@ impl Core {
     }
 }
 
+#[inline]
 fn wake_all(waiting: &mut Vec<Waiting>, cursors: &mut Slab<Cursor>, calls: &mut Calls) {
-    for one in waiting.drain(..) {
-        match one.call {
-            Some(call) => calls.push(call),
-            None => {
-                if let Readings::Many(many) = &mut cursors[one.cursor as usize].readings {
-                    calls.extend(many.disarm());
-                }
+    if waiting.len() > 1 {
+        waiting
+            .drain(..)
+            .for_each(|one| wake_one(one, cursors, calls));
+    } else if let Some(one) = waiting.pop() {
+        wake_one(one, cursors, calls);
+    }
+}
+
+#[inline]
+fn wake_one(one: Waiting, cursors: &mut Slab<Cursor>, calls: &mut Calls) {
+    match one.call {
+        Some(call) => calls.push(call),
+        None => {
+            if let Readings::Many(many) = &mut cursors[one.cursor as usize].readings {
+                calls.extend(many.disarm());
             }
         }
     }

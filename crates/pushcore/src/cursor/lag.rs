@@ -1,6 +1,7 @@
 //! Is a cursor too far behind, and what is skipped then?
 
-use super::{Cursor, end_of, first};
+use super::read::first;
+use super::{Cursor, end_of};
 use crate::config::MaxLag;
 use crate::delivery::{Delivery, Gap, GapReason};
 use crate::event::{Event, Record};

@@ -9,6 +9,7 @@ pub(crate) mod wildcard;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use slab::Slab;
 
@@ -92,8 +93,23 @@ pub(crate) struct Life {
 /// A retention rule and the events it governs
 struct Rule {
     pattern: Option<Pattern>,
-    retention: Retention,
+    /// Without a bound, more than there can be
+    max_events: u64,
+    max_bytes: u64,
+    max_age: Option<Duration>,
     order: Order,
+}
+
+impl Rule {
+    fn new(pattern: Option<Pattern>, retention: Retention) -> Rule {
+        Rule {
+            pattern,
+            max_events: retention.max_events.unwrap_or(u64::MAX),
+            max_bytes: retention.max_bytes.unwrap_or(u64::MAX),
+            max_age: retention.max_age,
+            order: Order::default(),
+        }
+    }
 }
 
 /// Which events a reading reads
@@ -134,19 +150,11 @@ impl Log {
         let mut rules: Vec<Rule> = config
             .retention
             .iter()
-            .map(|rule| Rule {
-                pattern: Some(rule.pattern.clone()),
-                retention: rule.retention,
-                order: Order::default(),
-            })
+            .map(|rule| Rule::new(Some(rule.pattern.clone()), rule.retention))
             .collect();
         rules
             .sort_by_key(|rule| std::cmp::Reverse(rule.pattern.as_ref().map(Pattern::specificity)));
-        rules.push(Rule {
-            pattern: None,
-            retention: Retention::default(),
-            order: Order::default(),
-        });
+        rules.push(Rule::new(None, Retention::default()));
         Log {
             epoch,
             head: 0,
@@ -270,7 +278,9 @@ impl Log {
         id
     }
 
-    /// Appends an entry; the caller has checked that the topic goes on, and wakes the readers.
+    /// Appends an entry and lets go of what retention takes for it; the caller has checked that the topic goes on, and
+    /// wakes the readers.
+    #[inline]
     pub(crate) fn append(
         &mut self,
         topic: u32,
@@ -279,6 +289,11 @@ impl Log {
         (offset, tag): (u64, Tag),
         now: Timestamp,
     ) {
+        // Room is made first, so that the new event may lie where an old one lay.
+        let old = match record {
+            Record::Event => self.make_room(topic, content.len()),
+            Record::Ended | Record::Deleted => None,
+        };
         self.head_time = self.head_time.max(now);
         self.head = offset;
         self.head_tag = tag;
@@ -290,23 +305,28 @@ impl Log {
             previous: state.last.map_or(0, |(offset, _)| offset),
             time: self.head_time,
         };
-        let event = content.into_event(state.header.clone(), &place, record);
+        let body_len = content.len();
+        let event = content.into_entry(&state.header, &place, record, old);
         let entry = Entry {
             offset,
             topic,
             seq: low_half(state.next_seq()),
         };
-        self.bytes += EVENT_OVERHEAD + event.body_len();
+        self.bytes += EVENT_OVERHEAD + body_len;
         if record == Record::Event {
-            state.bytes += event.body_len() as u64;
+            state.bytes += body_len as u64;
             state.last = Some((offset, tag));
             self.events += 1;
             let rule = &mut self.rules[state.rule as usize];
-            rule.order.push(offset, topic);
-            if let Some(age) = rule.retention.max_age {
+            if rule.order.len() == 0
+                && let Some(age) = rule.max_age
+            {
+                // Of what lies before it in the order, the first one is due earlier.
                 self.due = self.due.min(self.head_time.saturating_add(age));
             }
-            if let (Some(keys), Some(key)) = (&mut state.keys, event.key())
+            rule.order.push(offset, topic);
+            if let Some(keys) = &mut state.keys
+                && let Some(key) = event.key()
                 && keys.insert(Box::from(key), offset).is_none()
             {
                 self.bytes += KEY_OVERHEAD + key.len();
@@ -317,11 +337,12 @@ impl Log {
             let forgotten = self.head_time.saturating_add(self.config.end_ttl);
             self.due = self.due.min(forgotten);
         }
-        state.events.push_back(Arc::new(event));
+        state.events.push_back(event);
         for &wildcard in &state.wildcards {
             self.wildcards[wildcard as usize].entries.push_back(entry);
             self.bytes += WILDCARD_ENTRY;
         }
+        self.fit();
     }
 
     /// The readers of a feed.
@@ -422,14 +443,20 @@ impl Log {
     }
 
     /// Brings a topic's list of wildcards up to date, by a walk over its segments if any wildcard came or went.
+    #[inline]
     pub(crate) fn refresh_wildcards(&mut self, topic: u32) {
-        let state = &mut self.topics[topic as usize];
-        if state.wildcards_version != self.wildcards_version {
-            state.wildcards_version = self.wildcards_version;
-            state.wildcards.clear();
-            let found = &mut |id| state.wildcards.push(id);
-            self.trie.find(state.header.topic.as_str(), found);
+        if self.topics[topic as usize].wildcards_version != self.wildcards_version {
+            self.find_wildcards(topic);
         }
+    }
+
+    #[inline(never)]
+    fn find_wildcards(&mut self, topic: u32) {
+        let state = &mut self.topics[topic as usize];
+        state.wildcards_version = self.wildcards_version;
+        state.wildcards.clear();
+        let found = &mut |id| state.wildcards.push(id);
+        self.trie.find(state.header.topic.as_str(), found);
     }
 }
 

@@ -15,21 +15,32 @@ use crate::position::{Epoch, Position, Tag};
 use crate::timestamp::Timestamp;
 
 impl Log {
-    /// Keeps `topic` within its count and bytes, and everything within the ceiling.
+    /// Lets go of what `topic` has beyond its count and bytes once it has one event more, of so many bytes; the last one
+    /// that went.
+    #[inline]
+    pub(crate) fn make_room(&mut self, topic: u32, bytes: usize) -> Option<Arc<Event>> {
+        let mut gone = None;
+        while self.has_too_much(topic, 1, bytes as u64) {
+            gone = Some(self.evict_front(topic));
+        }
+        gone
+    }
+
+    /// Keeps `topic` within its count and bytes.
     pub(crate) fn retain(&mut self, topic: u32) {
-        loop {
-            let state = &self.topics[topic as usize];
-            let retention = self.rules[state.rule as usize].retention;
-            let count = state.event_count();
-            let too_many = retention.max_events.is_some_and(|max| count as u64 > max);
-            let too_large = retention.max_bytes.is_some_and(|max| state.bytes > max);
-            if count <= 1 || !(too_many || too_large) {
-                break;
-            }
+        while self.has_too_much(topic, 0, 0) {
             // Something is left of it, so it is not forgotten.
             self.evict_front(topic);
         }
-        self.fit();
+    }
+
+    /// Has it more than its rule says, with what is to come? The newest event is kept however large it is.
+    #[inline]
+    fn has_too_much(&self, topic: u32, events: u64, bytes: u64) -> bool {
+        let state = &self.topics[topic as usize];
+        let rule = &self.rules[state.rule as usize];
+        let count = state.event_count() as u64 + events;
+        count > 1 && (count > rule.max_events || state.bytes + bytes > rule.max_bytes)
     }
 
     /// Keeps everything within the ceiling, of which the encodings have their own part.
@@ -51,7 +62,7 @@ impl Log {
 
     fn expire_all(&mut self, now: Timestamp) {
         for rule in 0..self.rules.len() {
-            let Some(max_age) = self.rules[rule].retention.max_age else {
+            let Some(max_age) = self.rules[rule].max_age else {
                 continue;
             };
             while let Some((time, topic)) = self.oldest_of_rule(rule) {
@@ -78,7 +89,7 @@ impl Log {
             .front()
             .map(|(time, ..)| time.saturating_add(self.config.end_ttl));
         for rule in 0..self.rules.len() {
-            let max_age = self.rules[rule].retention.max_age;
+            let max_age = self.rules[rule].max_age;
             let due =
                 max_age.and_then(|age| Some(self.oldest_of_rule(rule)?.0.saturating_add(age)));
             next = match (next, due) {
@@ -303,13 +314,16 @@ impl Log {
         self.forget_if_idle(topic);
     }
 
-    fn evict_front(&mut self, topic: u32) {
+    /// Lets go of a topic's oldest event, which the caller has seen.
+    #[inline]
+    fn evict_front(&mut self, topic: u32) -> Arc<Event> {
         self.refresh_wildcards(topic);
         let state = &mut self.topics[topic as usize];
         let event = state.events.pop_front().expect("the caller saw an event");
         debug_assert_eq!(event.record(), Record::Event);
-        if state.events.capacity() > 32 && state.events.len() < state.events.capacity() / 4 {
-            state.events.shrink_to(state.events.len() * 2);
+        let (room, len) = (state.events.capacity(), state.events.len());
+        if room > 32 && len < room / 4 {
+            state.events.shrink_to(len * 2);
         }
         let lost = Lost {
             through: event.offset(),
@@ -330,29 +344,27 @@ impl Log {
         if let Some(readers) = &mut state.readers {
             readers.forget_before(lost.through);
         }
-        let is_spare = |spare: &Arc<Batch>| spare.from().offset == lost.through;
+        let is_spare = |spare: &Arc<Batch>| spare.events()[0].offset() == lost.through;
         if self.spare.as_ref().is_some_and(is_spare) {
             self.spare = None;
         }
         self.bytes -= EVENT_OVERHEAD + event.body_len();
         self.events -= 1;
         self.evicted += 1;
-        let rule = state.rule as usize;
-        self.drop_from_order(rule, lost.through);
-        for index in 0..self.topics[topic as usize].wildcards.len() {
-            let id = self.topics[topic as usize].wildcards[index];
-            self.wildcards[id as usize].lose(lost);
-            self.trim(id);
+        let (rule, wildcards) = (state.rule as usize, state.wildcards.len());
+        if !self.rules[rule].order.pop_if(lost.through) {
+            self.leave_in_order(rule);
         }
+        if wildcards > 0 {
+            self.lose_in_wildcards(topic, lost);
+        }
+        event
     }
 
-    /// Counts an entry of a rule's order as dead, or takes it if it is the first.
-    fn drop_from_order(&mut self, rule: usize, offset: u64) {
+    /// Counts an entry of a rule's order as dead.
+    #[inline(never)]
+    fn leave_in_order(&mut self, rule: usize) {
         let order = &mut self.rules[rule].order;
-        if order.front().is_some_and(|front| front.0 == offset) {
-            order.pop();
-            return;
-        }
         order.dead += 1;
         if order.dead > order.len() / 2 + 1024 {
             let topics = &self.topics;
@@ -360,6 +372,15 @@ impl Log {
                 let oldest = topics.get(topic as usize).and_then(|t| t.oldest());
                 oldest.is_some_and(|event| event.offset() <= offset)
             });
+        }
+    }
+
+    #[inline(never)]
+    fn lose_in_wildcards(&mut self, topic: u32, lost: Lost) {
+        for index in 0..self.topics[topic as usize].wildcards.len() {
+            let id = self.topics[topic as usize].wildcards[index];
+            self.wildcards[id as usize].lose(lost);
+            self.trim(id);
         }
     }
 

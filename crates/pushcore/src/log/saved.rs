@@ -168,6 +168,7 @@ impl Log {
                 self.retain(topic);
             }
         }
+        self.fit();
         self.due = Timestamp(0);
         self.expire(now);
     }

@@ -5,6 +5,8 @@
 
 mod oracle;
 mod people;
+mod reader;
+mod scenery;
 mod shared;
 mod store;
 mod world;

@@ -1,7 +1,7 @@
 //! A store that is slow, fails, loses answers, tells late and twice, and now and then loses its tail.
 
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
@@ -14,6 +14,7 @@ use crate::pattern::PatternSet;
 use crate::position::{Epoch, Position};
 use crate::publish::{PublishError, Receipts};
 use crate::random::Random;
+use crate::store::conformance::be_slow;
 use crate::store::{Health, MemoryStore, Sink, Store, StoreError, StoredEvent, StoredPage};
 use crate::timestamp::Timestamp;
 
@@ -120,19 +121,11 @@ impl Nasty {
     }
 
     async fn be_slow(&self) {
-        let mut left = match self.chance(2) {
+        let turns = match self.chance(2) {
             true => lock(&self.state).random.next() % 4,
             false => 0,
         };
-        poll_fn(|cx| {
-            if left == 0 {
-                return Poll::Ready(());
-            }
-            left -= 1;
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+        be_slow(turns).await;
     }
 }
 

@@ -55,6 +55,20 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
+/// Is pending so many times and wakes itself each time: a store that takes its time, without a clock.
+pub async fn be_slow(turns: u64) {
+    let mut left = turns;
+    poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(());
+        }
+        left -= 1;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 const NOW: Timestamp = Timestamp(1_000);
 /// How often something that is unavailable is tried again
 const PATIENCE: usize = 100;

@@ -18,6 +18,7 @@ use crate::event_input::EventInput;
 use crate::follow;
 use crate::page::{self, Admitted, Asked};
 use crate::presence::person;
+use crate::publish::Entry;
 use crate::web::problem::Problem;
 
 /// A command and the reference its answer carries
@@ -333,32 +334,36 @@ impl Inputs<'_> {
         self.0.len()
     }
 
-    /// The events, if the grant covers them all
-    pub(super) fn into_entries(
+    /// Puts the events behind those that are there, if the grant covers them all; says how many
+    pub(super) fn append_to(
         self,
+        entries: &mut Vec<Entry>,
         grant: &Grant,
         now: Timestamp,
-    ) -> Result<Vec<crate::publish::Entry>, Failure> {
-        let entries: Vec<_> = self
-            .0
-            .into_iter()
-            .map(|input| {
-                input
-                    .into_entry()
-                    .map_err(|fault| Failure::new("bad-event", fault))
-            })
-            .collect::<Result<_, _>>()?;
-        match entries
-            .iter()
-            .find(|entry| grant.is_expired(now) || !grant.may_publish(entry.topic()))
-        {
-            None => Ok(entries),
-            Some(entry) => Err(Failure::new(
-                "forbidden",
-                format!("the grant does not cover publishing to `{}`", entry.topic()),
-            )),
+    ) -> Result<usize, Failure> {
+        let before = entries.len();
+        for input in self.0 {
+            let entry = input.into_entry();
+            let entry = entry.map_err(|fault| Failure::new("bad-event", fault));
+            match entry.and_then(|entry| covered(entry, grant, now)) {
+                Ok(entry) => entries.push(entry),
+                Err(failure) => {
+                    entries.truncate(before);
+                    return Err(failure);
+                }
+            }
         }
+        Ok(entries.len() - before)
     }
+}
+
+fn covered(entry: Entry, grant: &Grant, now: Timestamp) -> Result<Entry, Failure> {
+    if grant.may_publish(entry.topic()) && !grant.is_expired(now) {
+        return Ok(entry);
+    }
+    let topic = entry.topic();
+    let message = format!("the grant does not cover publishing to `{topic}`");
+    Err(Failure::new("forbidden", message))
 }
 
 /// The message that tells of somebody who came or went

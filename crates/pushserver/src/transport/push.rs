@@ -332,13 +332,15 @@ impl PushSocket {
                     "unauthorized",
                     "the first message of this connection is {\"refresh\":{\"token\":\"…\"}}",
                 )),
-                Command::Publish(inputs) => match inputs.into_entries(&self.grant, now) {
-                    Ok(entries) => {
-                        run.push(envelope.reference, entries);
-                        continue;
+                Command::Publish(inputs) => {
+                    match inputs.append_to(&mut run.entries, &self.grant, now) {
+                        Ok(count) => {
+                            run.commands.push((envelope.reference, count));
+                            continue;
+                        }
+                        Err(failure) => Err(failure),
                     }
-                    Err(failure) => Err(failure),
-                },
+                }
                 Command::History(history) => {
                     self.publish(app, std::mem::take(&mut run));
                     match history.run(app, &self.grant, now) {
@@ -477,11 +479,6 @@ struct Run {
 impl Run {
     fn is_empty(&self) -> bool {
         self.commands.is_empty()
-    }
-
-    fn push(&mut self, reference: Option<Value>, entries: Vec<Entry>) {
-        self.commands.push((reference, entries.len()));
-        self.entries.extend(entries);
     }
 
     /// Hands the batch to the hub; over the memory log the answers are there at once
