@@ -271,11 +271,7 @@ impl Listeners {
 
 /// `send_buffer_bytes` bounds what the system holds unsent for a connection too: by itself it buffers megabytes for a client
 /// that reads nothing, and a write that it takes looks like one that was read
-fn listen(
-    address: SocketAddr,
-    shared: bool,
-    send_buffer_bytes: usize,
-) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, shared: bool, send_buffer_bytes: usize) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
