@@ -163,6 +163,12 @@ pub(crate) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("strings, numbers and lists of them always serialise")
 }
 
+/// The same, appended to what is there
+pub(crate) fn json_into(value: &impl Serialize, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, value)
+        .expect("strings, numbers and lists of them always serialise, and a vector takes all");
+}
+
 /// The event object's text
 pub(crate) fn object_text(event: &Event) -> String {
     json(&EventObject::new(event))

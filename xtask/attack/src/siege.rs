@@ -74,11 +74,40 @@ pub(crate) struct Hold<'a> {
     pub(crate) unread: Option<usize>,
 }
 
+/// What is said again and again, to one connection after the other: their turns are spread over the time between two of
+/// the same, because all at once would be a burst of the attacker's own.
+struct Drips<'a> {
+    bytes: &'a [u8],
+    beat: Beat,
+    /// Whose turn is next
+    next: usize,
+}
+
+impl<'a> Drips<'a> {
+    fn new((every, bytes): (Duration, &'a [u8]), count: usize) -> Self {
+        Self {
+            bytes,
+            beat: Beat::new((count as f64 / every.as_secs_f64()) as usize),
+            next: 0,
+        }
+    }
+
+    fn fall(&mut self, peers: &mut [Peer]) {
+        for _ in 0..self.beat.due().min(peers.len()) {
+            self.next = (self.next + 1) % peers.len();
+            let peer = &mut peers[self.next];
+            if !peer.is_closed {
+                peer.send(self.bytes);
+            }
+        }
+    }
+}
+
 /// Opens them, holds them until the end, and tells what became of each.
 pub(crate) fn hold(field: &Field, plan: &Hold<'_>) -> Result<Told> {
     let mut peers: Vec<Peer> = Vec::with_capacity(plan.count);
     let mut beat = Beat::new(plan.per_second);
-    let mut dripped = Instant::now();
+    let mut drips = plan.drip.map(|drip| Drips::new(drip, plan.count));
     let mut looked = Instant::now();
     while !field.is_over() {
         for _ in 0..beat.due().min(plan.count - peers.len()) {
@@ -87,14 +116,8 @@ pub(crate) fn hold(field: &Field, plan: &Hold<'_>) -> Result<Told> {
             peer.send(&(plan.greeting)(index));
             peers.push(peer);
         }
-        if let Some((every, bytes)) = plan.drip
-            && dripped.elapsed() >= every
-        {
-            dripped = Instant::now();
-            peers
-                .iter_mut()
-                .filter(|p| !p.is_closed)
-                .for_each(|p| p.send(bytes));
+        if let Some(drips) = &mut drips {
+            drips.fall(&mut peers);
         }
         // Who does not read must not be seen to read; who does, need not do so all the time.
         if plan.unread.is_none() && looked.elapsed() >= Duration::from_millis(250) {
