@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::frames::http2;
 use crate::judge::Told;
 use crate::peer::Peer;
 
@@ -155,37 +156,68 @@ pub(crate) fn hold(field: &Field, plan: &Hold<'_>) -> Result<Told> {
 }
 
 /// A connection that is sent more than it should be, again and again from the start.
-pub(crate) struct Flood<'a> {
+pub(crate) struct Flood {
     /// What it says first
-    pub(crate) greeting: &'a [u8],
-    /// One piece of the flood, given how many were sent before on this connection
-    pub(crate) piece: &'a mut dyn FnMut(usize) -> Vec<u8>,
-    pub(crate) per_second: usize,
-    /// Pieces after which the server must have said something
-    pub(crate) at_most: usize,
+    greeting: Vec<u8>,
+    /// Pieces per second, and how many there are on one connection: within a second the server must have said something
+    per_second: usize,
     /// Whether what the server says is read while the flood goes on
-    pub(crate) reads: bool,
+    reads: bool,
+}
+
+impl Flood {
+    /// 10,000 pieces after this greeting, in a second
+    pub(crate) fn after(greeting: Vec<u8>) -> Self {
+        Self {
+            greeting,
+            per_second: 10_000,
+            reads: true,
+        }
+    }
+
+    /// The same over HTTP/2, after the frames that make what is flooded
+    pub(crate) fn of_http2(frames: &[u8]) -> Self {
+        Self::after([&http2::opening(&[]), frames].concat())
+    }
+
+    pub(crate) fn per_second(self, per_second: usize) -> Self {
+        Self { per_second, ..self }
+    }
+
+    /// Until everything is sent, nothing of what the server says is read
+    pub(crate) fn unread(self) -> Self {
+        Self {
+            reads: false,
+            ..self
+        }
+    }
 }
 
 /// Floods until the end, and tells how each connection fared.
-pub(crate) fn flood(field: &Field, plan: &mut Flood<'_>) -> Result<Told> {
+///
+/// `piece` is one piece of the flood, given how many were sent before on this connection.
+pub(crate) fn flood(
+    field: &Field,
+    plan: &Flood,
+    mut piece: impl FnMut(usize) -> Vec<u8>,
+) -> Result<Told> {
     let mut told = Told::default();
     let mut beat = Beat::new(plan.per_second);
     let mut connection = 0;
     while !field.is_over() {
         let mut peer = Peer::dial(field.address, connection)?;
         connection += 1;
-        peer.send(plan.greeting);
+        peer.send(&plan.greeting);
         let mut sent = 0;
         let answer = loop {
             for _ in 0..beat.due() {
-                if sent < plan.at_most && !peer.is_full() {
-                    peer.send(&(plan.piece)(sent));
+                if sent < plan.per_second && !peer.is_full() {
+                    peer.send(&piece(sent));
                     sent += 1;
                 }
             }
             peer.send(&[]);
-            if plan.reads || sent >= plan.at_most {
+            if plan.reads || sent >= plan.per_second {
                 peer.pump();
             }
             if let Some(answer) = peer.told() {
@@ -202,7 +234,7 @@ pub(crate) fn flood(field: &Field, plan: &mut Flood<'_>) -> Result<Told> {
         });
         match answer {
             Some(answer) => told.note(answer),
-            None if sent >= plan.at_most => told.note(STILL_OPEN),
+            None if sent >= plan.per_second => told.note(STILL_OPEN),
             // Cut short by the end of the window.
             None => {}
         }
