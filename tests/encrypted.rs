@@ -33,6 +33,8 @@ impl Site {
             &format!("tls.certificate={}", cert.display()),
             &format!("tls.private_key={}", key.display()),
             "stream.heartbeat=1h",
+            // All that a reader at rest has before it: what falls off the log never comes.
+            "log.max_bytes=16MiB",
         ]);
         Self {
             server,
@@ -83,6 +85,7 @@ fn read_until(stream: &mut Encrypted, mark: &str, count: usize) -> String {
         let n = stream.read(&mut buffer).unwrap();
         assert_ne!(n, 0, "the stream ended after {} bytes", text.len());
         text.push_str(std::str::from_utf8(&buffer[..n]).unwrap());
+        assert!(!text.contains("event: push.gap"), "the log was too short");
     }
     text
 }
@@ -111,7 +114,7 @@ fn a_reader_that_rests_gets_everything_when_it_goes_on() {
     for _ in 0..16 {
         site.publish(&event);
     }
-    // 8 MB are more than sockets and TLS hold: the server has waited for room, and resumed.
+    // 8 MB are more than sockets and TLS hold, but not than the log does: the server has waited for room, and resumed.
     // The last of it is not pushed out by anything that follows: heartbeats are far between.
     let all = read_until(&mut stream, "x\n\n", 16);
     assert!(all.len() > 7_000_000, "{}", all.len());

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::support::browser::Page;
+use crate::support::buffering::BufferingProxy;
 use crate::support::devtools::DevTools;
 use crate::support::driver::Driver;
 use crate::support::event_stream::EventStream;
@@ -130,6 +131,49 @@ fn push_js_takes_the_next_door_when_one_does_not_open() {
 }
 
 #[test]
+fn push_js_polls_behind_a_proxy_that_buffers_and_comes_back_once_it_no_longer_does() {
+    let site = Site::start();
+    let proxy = BufferingProxy::before(site.server.address());
+    let url = proxy.url();
+    let asked = [
+        ("with", "push-js"),
+        ("url", &url),
+        ("topic", "news"),
+        ("openTimeout", "3000"),
+        ("retryBetterAfter", "3000"),
+    ];
+    let Some(mut page) = site.page.open(&asked) else {
+        return;
+    };
+    assert_eq!(next_named(&mut page, "open")["transport"], "poll");
+    site.server.publish("news", "0");
+    expect_message(&mut page, "news", None, "0");
+    proxy.step_aside();
+    // Each event ends a poll, after which it looks whether it is time for the better doors.
+    for number in 1.. {
+        site.server.publish("news", &number.to_string());
+        loop {
+            let told = page.next();
+            if told["event"] == "open" && told["transport"] == "websocket" {
+                site.server.publish("news", "the last");
+                let rest = next_named(&mut page, "message");
+                // What was on its way when it changed doors comes by the new one, and once.
+                if rest["data"] != "the last" {
+                    assert_eq!(rest["data"], number.to_string());
+                    expect_message(&mut page, "news", None, "the last");
+                }
+                return;
+            }
+            if told["event"] == "message" {
+                assert_eq!(told["data"], number.to_string());
+                break;
+            }
+            assert_ne!(told["event"], "gap", "{told}");
+        }
+    }
+}
+
+#[test]
 fn push_js_says_why_it_stops() {
     let site = Site::start();
     let url = site.server.url("");
@@ -193,7 +237,8 @@ fn push_js_renews_its_token(transport: &str) {
     let page = Page::serve();
     let allowed = format!("allowed_origins={}", page.origin());
     let server = Server::with(&[&allowed, SECRET, "auth.leeway=0s", "stream.retry=200ms"]);
-    let (short, long) = (lasting("4s"), lasting("1h"));
+    // Long enough for a browser to start beside whatever else the machine does.
+    let (short, long) = (lasting("10s"), lasting("1h"));
     let url = server.url("");
     let asked = [
         ("with", "push-js"),
@@ -271,6 +316,15 @@ fn push_js_reads_with_a_ticket_through_every_door() {
     }
 }
 
+/// The placeholders of boxes that are narrower than what they say.
+const CUT_PLACEHOLDERS: &str =
+    "[...document.querySelectorAll('input[placeholder]')].filter(input => {
+    const style = getComputedStyle(input), pen = document.createElement('canvas').getContext('2d');
+    pen.font = style.font;
+    const room = input.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    return input.offsetParent && pen.measureText(input.placeholder).width > room;
+}).map(input => input.placeholder)";
+
 /// The page in the sizes and colours it may be looked at in: nothing sticks out, and nothing has failed.
 ///
 /// With `PUSHSERVER_PICTURES` a folder, pictures of it are left there.
@@ -289,6 +343,8 @@ fn fits_everywhere(page: &mut DevTools, name: &str) {
             wide.as_u64().unwrap() <= u64::from(width),
             "{name}: {wide} of {width}"
         );
+        let cut = page.evaluate(CUT_PLACEHOLDERS);
+        assert_eq!(cut, serde_json::json!([]), "{name} at {width}");
         grounds.insert(
             scheme,
             page.evaluate("getComputedStyle(document.body).backgroundColor"),

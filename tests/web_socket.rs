@@ -159,6 +159,38 @@ fn publish_is_answered_with_the_position() {
 }
 
 #[test]
+fn a_long_history_is_one_answer_in_its_place() {
+    let server = Server::start();
+    for n in 0..20 {
+        server.publish("a", &format!("\"{n}\"\u{1}{}", "\n".repeat(30_000)));
+    }
+    let mut socket = WebSocket::push(&server, "/topics");
+    socket.next_json();
+    let commands = [
+        json!({"ref": 1, "ping": {}}),
+        json!({"ref": 2, "history": {"match": ["a"]}}),
+        json!({"ref": {"any": "thing"}, "history": {"match": ["a"], "last": 5}}),
+        json!({"ref": 4, "ping": {}}),
+    ];
+    for command in &commands {
+        socket.send_text(&command.to_string());
+    }
+    let answers = commands.clone().map(|_| socket.next_json());
+    for (command, answer) in commands.iter().zip(&answers) {
+        assert_eq!(answer["ref"], command["ref"]);
+    }
+    let page = server
+        .ask(&Request::page("/topics/a?after=earliest"))
+        .json();
+    assert_eq!(answers[1]["result"], page);
+    assert_eq!(answers[1]["result"]["events"].as_array().unwrap().len(), 20);
+    assert_eq!(
+        answers[2]["result"]["events"].as_array().unwrap()[..],
+        page["events"].as_array().unwrap()[15..]
+    );
+}
+
+#[test]
 fn history_is_a_page() {
     let server = Server::start();
     for n in 0..3 {

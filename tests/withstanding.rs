@@ -67,6 +67,49 @@ fn a_page_that_nobody_reads_is_not_kept() {
 }
 
 #[test]
+fn one_large_page_more_than_there_may_be_is_a_short_one() {
+    let server = Server::with(&["stream.max_large_pages=2", "stream.write_deadline=60s"]);
+    for n in 0..4 {
+        server.publish("a", &format!("{n}{}", "x".repeat(40_000)));
+    }
+    let read = |after: &str| {
+        let target = format!("/topics/a?after={after}");
+        let page = server.ask(&Request::page(&target)).json();
+        let data = page["events"].as_array().unwrap().iter();
+        let data = data.map(|event| event["data"].as_str().unwrap()[..1].to_owned());
+        (data.collect::<String>(), page)
+    };
+    let whole = || read("earliest").0 == "0123";
+    assert!(whole());
+    // SETTINGS_INITIAL_WINDOW_SIZE 0: what it asks for waits.
+    let mut client = Http2::connect(server.address(), &[0, 4, 0, 0, 0, 0]);
+    let ask = |client: &mut Http2, stream| {
+        client.get(stream, "/topics/a?after=earliest", "application/json");
+        client.read_until(|frames| {
+            frames
+                .iter()
+                .any(|frame| (frame.0, frame.1) == (HEADERS, stream))
+        });
+    };
+    ask(&mut client, 1);
+    assert!(whole(), "there is one place left");
+    ask(&mut client, 3);
+    let (data, page) = read("earliest");
+    assert_eq!(data, "0");
+    assert_eq!(page["up_to_date"], false);
+    let (data, page) = read(page["next"].as_str().unwrap());
+    assert_eq!((data.as_str(), &page["up_to_date"]), ("1", &json!(false)));
+    // A short one is no large one, so it is never refused, unless nothing shorter could be.
+    server.publish("b", &"x".repeat(100_000));
+    let refused = server.ask(&Request::page("/topics/b?after=earliest"));
+    assert_eq!(refused.status(), 503, "{refused:?}");
+    assert!(refused.text().contains("stream.max_large_pages"));
+    // RST_STREAM with CANCEL
+    client.send(&frame(RST_STREAM, 0, 1, &[0, 0, 0, 8]));
+    wait_for(whole);
+}
+
+#[test]
 fn a_flood_of_http2_control_frames_is_told_to_calm_down() {
     let server = Server::with(&["http2.max_control_frames_per_second=10"]);
     let mut client = Http2::connect(server.address(), &[]);
@@ -170,6 +213,7 @@ fn wait_for(is_so: impl Fn() -> bool) {
 }
 
 const DATA: u8 = 0;
+const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 pub(crate) mod browser;
+pub(crate) mod buffering;
 pub(crate) mod devtools;
 pub(crate) mod driver;
 pub(crate) mod event_stream;

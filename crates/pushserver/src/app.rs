@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use pushcore::store::{Store, StoreError};
 use pushcore::{Hub, HubConfig, LagAction, LagPolicy, MaxLag, Pattern, Retention, RetentionRule};
-use tokio::sync::Semaphore;
 
 use crate::admission::Admission;
 use crate::attendance::Attendance;
@@ -16,6 +15,7 @@ use crate::config::{self, Config, DrainMode};
 use crate::connections::Connections;
 use crate::leaving::Leaving;
 use crate::metrics::Metrics;
+use crate::page::Pages;
 use crate::rates::PublishRates;
 use crate::shard::MAX_RESERVED;
 use crate::snapshot;
@@ -41,8 +41,7 @@ pub(crate) struct App {
     moments: Moments,
     /// What ws-codec is told of the limits
     pub(crate) websocket: Arc<ws_codec::Config>,
-    /// Pages of a poll that may be written as JSON at a time: one for each shard
-    pub(crate) pages: Semaphore,
+    pub(crate) pages: Pages,
 }
 
 impl App {
@@ -108,7 +107,7 @@ impl App {
             jitter: Jitter::new(seed),
             moments: Moments::new(seed),
             websocket: Arc::new(websocket_config(&config)),
-            pages: Semaphore::new(config.server.shards.get()),
+            pages: Pages::new(&config),
             config,
         }))
     }

@@ -11,7 +11,7 @@ use pushcore::{
 use crate::app::App;
 use crate::config;
 use crate::connections::Listed;
-use crate::page;
+use crate::page::Asked;
 use crate::publish::single_header;
 use crate::stream_start::StreamStart;
 use crate::transport::Door;
@@ -120,8 +120,13 @@ impl Reading {
         if !self.has_ended(app) {
             return Ok(false);
         }
-        let patterns = self.patterns.clone();
-        let page = page::read(app, patterns, self.start, self.lag, grant, Some(1), now)?;
+        let asked = Asked {
+            patterns: self.patterns.clone(),
+            start: self.start,
+            lag: self.lag,
+            limit: Some(1),
+        };
+        let page = asked.read(app, grant, now)?;
         let told = page.ends.iter().all(|end| end.at.offset <= seen.offset);
         Ok(page.events.is_empty() && page.gaps.is_empty() && told)
     }

@@ -344,7 +344,12 @@ pub(crate) fn result_object(result: &Result<Receipt, PublishError>) -> Value {
 }
 
 pub(crate) fn json_response(status: StatusCode, value: &impl std::fmt::Display) -> Response<Body> {
-    let mut response = Response::new(Body::full(format!("{value}\n")));
+    json_body(status, Body::full(format!("{value}\n")))
+}
+
+/// The same with a body that is JSON already
+pub(crate) fn json_body(status: StatusCode, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(

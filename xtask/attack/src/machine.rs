@@ -2,14 +2,6 @@
 
 use anyhow::{Context, Result};
 use rustix::process::{Resource, getrlimit, setpriority_process, setrlimit};
-use rustix::thread::{CpuSet, sched_setaffinity};
-
-/// Binds the calling thread, and what it starts, to one core.
-pub(crate) fn pin(core: usize) -> Result<()> {
-    let mut set = CpuSet::new();
-    set.set(core);
-    sched_setaffinity(None, &set).with_context(|| format!("there is no core {core}"))
-}
 
 /// How many cores there are.
 pub(crate) fn cores() -> usize {

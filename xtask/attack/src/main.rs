@@ -92,7 +92,7 @@ fn run(args: &Args) -> Result<bool> {
             n - 1
         ),
     };
-    machine::pin(machine::cores() - 1)?;
+    push_process::pin(&[machine::cores() - 1])?;
     report::print_head(&release(&args.server)?, &cores, WINDOWS, args.seconds);
     let mut failed = 0;
     for attack in &attacks {

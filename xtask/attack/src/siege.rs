@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::frames::http2;
 use crate::judge::Told;
 use crate::peer::Peer;
 
@@ -74,11 +75,40 @@ pub(crate) struct Hold<'a> {
     pub(crate) unread: Option<usize>,
 }
 
+/// What is said again and again, to one connection after the other: their turns are spread over the time between two of
+/// the same, because all at once would be a burst of the attacker's own.
+struct Drips<'a> {
+    bytes: &'a [u8],
+    beat: Beat,
+    /// Whose turn is next
+    next: usize,
+}
+
+impl<'a> Drips<'a> {
+    fn new((every, bytes): (Duration, &'a [u8]), count: usize) -> Self {
+        Self {
+            bytes,
+            beat: Beat::new((count as f64 / every.as_secs_f64()) as usize),
+            next: 0,
+        }
+    }
+
+    fn fall(&mut self, peers: &mut [Peer]) {
+        for _ in 0..self.beat.due().min(peers.len()) {
+            self.next = (self.next + 1) % peers.len();
+            let peer = &mut peers[self.next];
+            if !peer.is_closed {
+                peer.send(self.bytes);
+            }
+        }
+    }
+}
+
 /// Opens them, holds them until the end, and tells what became of each.
 pub(crate) fn hold(field: &Field, plan: &Hold<'_>) -> Result<Told> {
     let mut peers: Vec<Peer> = Vec::with_capacity(plan.count);
     let mut beat = Beat::new(plan.per_second);
-    let mut dripped = Instant::now();
+    let mut drips = plan.drip.map(|drip| Drips::new(drip, plan.count));
     let mut looked = Instant::now();
     while !field.is_over() {
         for _ in 0..beat.due().min(plan.count - peers.len()) {
@@ -87,14 +117,8 @@ pub(crate) fn hold(field: &Field, plan: &Hold<'_>) -> Result<Told> {
             peer.send(&(plan.greeting)(index));
             peers.push(peer);
         }
-        if let Some((every, bytes)) = plan.drip
-            && dripped.elapsed() >= every
-        {
-            dripped = Instant::now();
-            peers
-                .iter_mut()
-                .filter(|p| !p.is_closed)
-                .for_each(|p| p.send(bytes));
+        if let Some(drips) = &mut drips {
+            drips.fall(&mut peers);
         }
         // Who does not read must not be seen to read; who does, need not do so all the time.
         if plan.unread.is_none() && looked.elapsed() >= Duration::from_millis(250) {
@@ -132,37 +156,68 @@ pub(crate) fn hold(field: &Field, plan: &Hold<'_>) -> Result<Told> {
 }
 
 /// A connection that is sent more than it should be, again and again from the start.
-pub(crate) struct Flood<'a> {
+pub(crate) struct Flood {
     /// What it says first
-    pub(crate) greeting: &'a [u8],
-    /// One piece of the flood, given how many were sent before on this connection
-    pub(crate) piece: &'a mut dyn FnMut(usize) -> Vec<u8>,
-    pub(crate) per_second: usize,
-    /// Pieces after which the server must have said something
-    pub(crate) at_most: usize,
+    greeting: Vec<u8>,
+    /// Pieces per second, and how many there are on one connection: within a second the server must have said something
+    per_second: usize,
     /// Whether what the server says is read while the flood goes on
-    pub(crate) reads: bool,
+    reads: bool,
+}
+
+impl Flood {
+    /// 10,000 pieces after this greeting, in a second
+    pub(crate) fn after(greeting: Vec<u8>) -> Self {
+        Self {
+            greeting,
+            per_second: 10_000,
+            reads: true,
+        }
+    }
+
+    /// The same over HTTP/2, after the frames that make what is flooded
+    pub(crate) fn of_http2(frames: &[u8]) -> Self {
+        Self::after([&http2::opening(&[]), frames].concat())
+    }
+
+    pub(crate) fn per_second(self, per_second: usize) -> Self {
+        Self { per_second, ..self }
+    }
+
+    /// Until everything is sent, nothing of what the server says is read
+    pub(crate) fn unread(self) -> Self {
+        Self {
+            reads: false,
+            ..self
+        }
+    }
 }
 
 /// Floods until the end, and tells how each connection fared.
-pub(crate) fn flood(field: &Field, plan: &mut Flood<'_>) -> Result<Told> {
+///
+/// `piece` is one piece of the flood, given how many were sent before on this connection.
+pub(crate) fn flood(
+    field: &Field,
+    plan: &Flood,
+    mut piece: impl FnMut(usize) -> Vec<u8>,
+) -> Result<Told> {
     let mut told = Told::default();
     let mut beat = Beat::new(plan.per_second);
     let mut connection = 0;
     while !field.is_over() {
         let mut peer = Peer::dial(field.address, connection)?;
         connection += 1;
-        peer.send(plan.greeting);
+        peer.send(&plan.greeting);
         let mut sent = 0;
         let answer = loop {
             for _ in 0..beat.due() {
-                if sent < plan.at_most && !peer.is_full() {
-                    peer.send(&(plan.piece)(sent));
+                if sent < plan.per_second && !peer.is_full() {
+                    peer.send(&piece(sent));
                     sent += 1;
                 }
             }
             peer.send(&[]);
-            if plan.reads || sent >= plan.at_most {
+            if plan.reads || sent >= plan.per_second {
                 peer.pump();
             }
             if let Some(answer) = peer.told() {
@@ -179,7 +234,7 @@ pub(crate) fn flood(field: &Field, plan: &mut Flood<'_>) -> Result<Told> {
         });
         match answer {
             Some(answer) => told.note(answer),
-            None if sent >= plan.at_most => told.note(STILL_OPEN),
+            None if sent >= plan.per_second => told.note(STILL_OPEN),
             // Cut short by the end of the window.
             None => {}
         }

@@ -44,6 +44,10 @@ pub(super) enum TokenError {
     Issuer,
     #[error("its claims cannot be read")]
     Claims,
+    #[error(
+        "its `exp`, `nbf` or `iat` is not a time from 1970 to 9999 in seconds; milliseconds are a thousand times too many"
+    )]
+    Date,
     #[error("it has no `exp`, or one in the past")]
     Expired,
     #[error("its `nbf` or `iat` is in the future")]
@@ -103,8 +107,17 @@ enum Audience {
 #[derive(Clone, Copy, Deserialize)]
 struct NumericDate(f64);
 
+/// 9999-12-31T23:59:59Z, the last second that a date has (RFC 3339 section 5.6)
+///
+/// What lies beyond is no time but another way to write "for ever", or a time in milliseconds: those of today are in the
+/// year 50000 and later.
+const LAST_SECOND: f64 = 253_402_300_799.0;
+
 impl NumericDate {
-    /// In milliseconds; what lies before 1970 or beyond all clocks becomes the first or last moment
+    fn is_date(self) -> bool {
+        (0.0..=LAST_SECOND).contains(&self.0)
+    }
+
     fn timestamp(self) -> Timestamp {
         Timestamp((self.0 * 1000.0) as u64)
     }
@@ -172,6 +185,10 @@ impl Claims {
         };
         if !issuer {
             return Err(TokenError::Issuer);
+        }
+        let mut dates = [self.exp, self.nbf, self.iat].into_iter().flatten();
+        if !dates.all(NumericDate::is_date) {
+            return Err(TokenError::Date);
         }
         let alive = match self.exp {
             Some(exp) => exp.timestamp().saturating_add(demands.leeway) > now,

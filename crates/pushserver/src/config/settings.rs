@@ -124,13 +124,12 @@ section! {
         /// Time in which a client must take what it is sent; then the connection is closed.
         ///
         /// Nothing is lost by it: the client resumes where it was. It holds for every response, so that pages which
-        /// nobody reads are not kept: until then 1,000 connections hold `max_page_bytes` each, 1 GiB. Over HTTP/2 it is
-        /// reached when no stream of the connection takes anything.
+        /// nobody reads are not kept. Over HTTP/2 it is reached when no stream of the connection takes anything.
         write_deadline: Duration = "30s" as Span,
         /// What may wait unsent for one connection.
         ///
         /// All that a slow reader costs beyond its cursor: 1,000 of them cost 64 MiB. The kernel is told to hold no more of
-        /// it unsent either (`TCP_NOTSENT_LOWAT`, without TLS), because it would otherwise buffer megabytes for each.
+        /// it unsent either (`TCP_NOTSENT_LOWAT`), because it would otherwise buffer megabytes for each.
         send_buffer_bytes: usize = "64KiB" as Size,
         /// Longest wait of one poll (`?wait=`).
         max_poll_wait: Duration = "60s" as Span,
@@ -138,6 +137,12 @@ section! {
         max_page_events: usize = "1000" as Count,
         /// Largest page of a poll or of history; a page holds at least one event, whatever its size.
         max_page_bytes: usize = "1MiB" as Size,
+        /// Most pages of more than 64 KiB that may be on their way at a time, over all connections and streams.
+        ///
+        /// Each keeps its events until its client has taken them, even those that the log drops meanwhile, and over a
+        /// WebSocket as much JSON: 64 x 2 x `max_page_bytes` 1 MiB = 128 MiB. While there are as many, a page holds 64 KiB and its
+        /// reader goes on with the next one; a single event that is larger is answered 503.
+        max_large_pages: usize = "64" as Count,
     }
 
     /// WebSocket connections

@@ -13,11 +13,13 @@
   /** Best first: what is tried, and what is fallen back to. */
   const TRANSPORTS = ['websocket', 'stream', 'poll'];
   /** In milliseconds. */
-  const OPENING = 10_000, SILENCE = 45_000, ASK_AFTER = 30_000, ANSWER = 10_000, POLL_WAIT = 25_000, HELD = 5_000;
+  const SILENCE = 45_000, ASK_AFTER = 30_000, ANSWER = 10_000, POLL_WAIT = 25_000, HELD = 5_000;
   const BACKOFF = { first: 500, max: 30_000 };
   /** How often a transport that has worked may fail in a row before the next one is tried. */
   const PATIENCE = 3;
-  /** After falling back, the better transports get another chance this often. */
+  /** How long a transport may take to open, by default: a proxy that buffers lets nothing of a stream through. */
+  const OPENING = 10_000;
+  /** After falling back, the better transports get another chance this often, by default. */
   const CLIMB_AFTER = 300_000;
 
   class Emitter {
@@ -69,7 +71,8 @@
      * `url`: where the server is, by default where the page comes from.
      * `token`: a JWT, or a function that returns one (or a promise of one) whenever one is needed.
      * `ticket`: the same for a ticket. `transports`: a shorter or reordered ['websocket', 'stream', 'poll'].
-     * `credentials`: 'include' sends cookies to another origin.
+     * `credentials`: 'include' sends cookies to another origin. `openTimeout`: milliseconds in which a transport must open before
+     * the next one is tried. `retryBetterAfter`: milliseconds after which the better ones get another chance.
      */
     constructor(url = location.origin, options = {}) {
       super();
@@ -144,6 +147,10 @@
     /** @internal Whether a new credential can be had when one has run out. */
     get renews() { return [this.#options.token, this.#options.ticket].some(one => typeof one === 'function'); }
     /** @internal */
+    get opening() { return this.#options.openTimeout ?? OPENING; }
+    /** @internal */
+    get climbAfter() { return this.#options.retryBetterAfter ?? CLIMB_AFTER; }
+    /** @internal */
     get transports() { return this.#options.transports ?? TRANSPORTS; }
   }
 
@@ -169,7 +176,7 @@
       this.#onEvent = onEvent;
       this.#patterns = new Set(patterns);
       this.#start = { after, last, since };
-      this.#ladder = new Ladder(push.transports);
+      this.#ladder = new Ladder(push.transports, push.climbAfter);
       // After the caller has the follow in hand and its listeners on it.
       Promise.resolve().then(() => this.#run());
     }
@@ -308,6 +315,7 @@
   /** Which transport to use next. */
   class Ladder {
     #rungs;
+    #climbAfter;
     #at = 0;
     #failures = 0;
     #worked = new Set();
@@ -316,10 +324,13 @@
     /** Attempts since a connection has held for a while, over all transports */
     attempts = 0;
 
-    constructor(rungs) { this.#rungs = rungs; }
+    constructor(rungs, climbAfter) {
+      this.#rungs = rungs;
+      this.#climbAfter = climbAfter;
+    }
 
     get current() {
-      if (this.#at > 0 && Date.now() - this.#fellAt > CLIMB_AFTER) this.#at = 0;
+      if (this.#at > 0 && Date.now() - this.#fellAt > this.#climbAfter) this.#at = 0;
       return this.#rungs[this.#at];
     }
 
@@ -419,7 +430,7 @@
           this.#say({ ping: {} });
           watch(ANSWER, () => over({ reason: 'the server is silent' }));
         });
-        watch(OPENING, () => over({ failed: true, reason: 'the WebSocket did not open in time' }));
+        watch(this.#push.opening, () => over({ failed: true, reason: 'the WebSocket did not open in time' }));
         socket.onopen = () => {
           if (token) refresh = this.#say({ refresh: { token } });
           subscribe = this.#say({ subscribe: { match: this.#follow.patterns, ...this.#follow.start } });
@@ -486,7 +497,7 @@
         clearTimeout(timer);
         timer = setTimeout(() => { late = true; cancel.abort(); }, milliseconds);
       };
-      watch(OPENING);
+      watch(this.#push.opening);
       let isOpen = false, outcome, retry, connection;
       try {
         const url = this.#push.url('/topics', { match: this.#follow.patterns, ...this.#follow.start, format: 'json' });
@@ -541,7 +552,7 @@
           // The first answer comes at once, so that there is a position to come back to.
           const wait = this.#follow.position ? `${POLL_WAIT}ms` : undefined;
           const url = this.#push.url('/topics', { match: this.#follow.patterns, ...this.#follow.start, wait });
-          const limit = AbortSignal.any ? AbortSignal.any([signal, AbortSignal.timeout(POLL_WAIT + OPENING)]) : signal;
+          const limit = AbortSignal.any ? AbortSignal.any([signal, AbortSignal.timeout(POLL_WAIT + this.#push.opening)]) : signal;
           const response = await this.#push.fetch(url, { headers: { Accept: 'application/json' }, signal: limit });
           if (!response.ok) return refusedBy(response, await PushProblem.of(response));
           page = await response.json();
@@ -553,7 +564,7 @@
         isOpen = true;
         this.#follow.handleOpen(page.next);
         if (this.#handlePage(page)) return { ended: true };
-        if (Date.now() - this.#begun > CLIMB_AFTER && this.#push.transports[0] !== 'poll') return { changed: true };
+        if (Date.now() - this.#begun > this.#push.climbAfter && this.#push.transports[0] !== 'poll') return { changed: true };
         const isEmpty = page.events.length === 0 && page.gaps.length === 0;
         // A server that leaves answers at once, with nothing.
         if (isEmpty && page.up_to_date && Date.now() - asked < 1000) await new Promise(resolve => setTimeout(resolve, 1000));

@@ -17,7 +17,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::Shard;
 use super::patrol::{Passed, Patrol};
-use super::rewind::Rewind;
 use super::sock::Sock;
 use crate::answer::{Answer, Carrier, answer};
 use crate::peer::Peer;
@@ -50,8 +49,7 @@ pub(super) async fn drive(shard: Rc<Shard>, sock: Sock, early: Bytes, peer: Peer
         }
     });
     let passed = Rc::<Passed>::default();
-    let rewound = Rewind::new(early, sock);
-    let patrol = Patrol::new(rewound, app, Rc::clone(&passed));
+    let patrol = Patrol::new(early, sock, app, Rc::clone(&passed));
     let mut conn = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.max_streams as u32)

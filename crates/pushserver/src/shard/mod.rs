@@ -12,7 +12,6 @@ mod driver;
 mod entry;
 mod http2;
 mod patrol;
-mod rewind;
 mod sock;
 mod timers;
 

@@ -11,16 +11,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-use super::rewind::Rewind;
+use super::sock::Sock;
 use crate::app::App;
 use crate::rates::Allowance;
 
-/// A socket whose frames are counted
+/// A socket whose frames are counted, and what was read from it before its protocol was known
 pub(super) struct Patrol {
-    io: Rewind,
+    early: Bytes,
+    sock: Sock,
     app: Arc<App>,
     frames: Frames,
     allowance: Allowance,
@@ -61,10 +63,11 @@ const GOAWAY: [u8; 17] = [
 ];
 
 impl Patrol {
-    pub(super) fn new(io: Rewind, app: &Arc<App>, passed: Rc<Passed>) -> Self {
+    pub(super) fn new(early: Bytes, sock: Sock, app: &Arc<App>, passed: Rc<Passed>) -> Self {
         let per_second = app.config.http2.max_control_frames_per_second;
         Self {
-            io,
+            early,
+            sock,
             frames: Frames::default(),
             allowance: Allowance::full(per_second, app.clock.now()),
             earned: 0.0,
@@ -93,6 +96,15 @@ impl Patrol {
                 .is_ok()
     }
 
+    /// What comes next, uncounted
+    fn poll_more(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.early.is_empty() {
+            return Pin::new(&mut self.sock).poll_read(cx, buf);
+        }
+        buf.put_slice(&self.early.split_to(self.early.len().min(buf.remaining())));
+        Poll::Ready(Ok(()))
+    }
+
     fn note_sent(&mut self, written: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(n)) = written {
             let most = self.app.config.http2.max_control_frames_per_second as f64;
@@ -104,8 +116,8 @@ impl Patrol {
     fn calm_down(&mut self, cx: &mut Context<'_>) {
         self.app.metrics.refused("http2-control-frames");
         // Who does not read misses it, and is closed all the same.
-        let _ = Pin::new(&mut self.io).poll_write(cx, &GOAWAY);
-        let _ = Pin::new(&mut self.io).poll_shutdown(cx);
+        let _ = Pin::new(&mut self.sock).poll_write(cx, &GOAWAY);
+        let _ = Pin::new(&mut self.sock).poll_shutdown(cx);
         self.calming = Some(Box::pin(tokio::time::sleep(CALMING)));
     }
 }
@@ -124,7 +136,7 @@ impl AsyncRead for Patrol {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
             }
             let before = buf.filled().len();
-            ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+            ready!(this.poll_more(cx, buf))?;
             let is_end = buf.filled().len() == before;
             if this.calming.is_none() {
                 if is_end || this.admit(&buf.filled()[before..]) {
@@ -150,7 +162,7 @@ impl AsyncWrite for Patrol {
             // Nothing may follow the farewell.
             return Poll::Ready(Ok(buf.len()));
         }
-        let written = Pin::new(&mut this.io).poll_write(cx, buf);
+        let written = Pin::new(&mut this.sock).poll_write(cx, buf);
         this.note_sent(&written);
         written
     }
@@ -164,21 +176,21 @@ impl AsyncWrite for Patrol {
         if this.calming.is_some() {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
-        let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        let written = Pin::new(&mut this.sock).poll_write_vectored(cx, bufs);
         this.note_sent(&written);
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        self.sock.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        Pin::new(&mut self.get_mut().sock).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+        Pin::new(&mut self.get_mut().sock).poll_shutdown(cx)
     }
 }
 

@@ -16,7 +16,7 @@ use super::renewal::Refresh;
 use crate::app::App;
 use crate::event_input::EventInput;
 use crate::follow;
-use crate::page::{self, PageObject};
+use crate::page::{self, Admitted, Asked};
 use crate::presence::person;
 use crate::publish::Entry;
 use crate::web::problem::Problem;
@@ -304,7 +304,7 @@ impl History {
         app: &Arc<App>,
         grant: &Arc<Grant>,
         now: Timestamp,
-    ) -> Result<Value, Failure> {
+    ) -> Result<Admitted, Failure> {
         let patterns = parse_patterns(&self.patterns)?;
         if let Some(refused) = patterns
             .iter()
@@ -316,18 +316,15 @@ impl History {
             ));
         }
         let start = follow::start_of(self.after.as_deref(), self.last, self.since.as_deref(), now)?;
-        let start = start.unwrap_or(Start::Earliest);
-        let page = page::read(
-            app,
+        let asked = Asked {
             patterns,
-            start,
-            LagPolicy::default(),
-            grant,
-            self.limit,
-            now,
-        )?;
-        page::count(app, &page);
-        Ok(PageObject::new(&page).to_value())
+            start: start.unwrap_or(Start::Earliest),
+            lag: LagPolicy::default(),
+            limit: self.limit,
+        };
+        let admitted = asked.admit(app, grant, now)?;
+        page::count(app, admitted.page());
+        Ok(admitted)
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod closed;
 mod command;
+mod history;
 pub(crate) mod plain;
 mod presence;
 pub(crate) mod push;

@@ -13,6 +13,7 @@ use ws_codec::handshake::Deflate;
 
 use super::Output;
 use super::command::{Command, Envelope, Failure, presence_message};
+use super::history::History;
 use super::plain::restart_frame;
 use super::renewal::{Awaited, Renewal};
 use super::socket::Socket;
@@ -44,6 +45,8 @@ pub(crate) struct PushSocket {
     publishing: Option<Box<Run>>,
     /// A token of which it is not known yet whether it is good; nothing more is read meanwhile
     renewing: Option<Box<Renewal>>,
+    /// An answer to `history` that is under way; nothing more is read meanwhile
+    history: Option<Box<History>>,
     /// Until a token comes, the connection reads nothing and nothing else is carried out
     awaited: Option<Box<Awaited>>,
     /// Commands of the last read that wait for that answer, or until the answers before them are on their way
@@ -80,6 +83,7 @@ impl PushSocket {
             present: Present::new(&app.attendance),
             publishing: None,
             renewing: None,
+            history: None,
             awaited: awaited.map(Box::new),
             waiting: VecDeque::new(),
             is_closed: false,
@@ -168,6 +172,7 @@ impl PushSocket {
         loop {
             if self.poll_publishing(cx).is_pending()
                 || self.poll_renewing(cx, app, now).is_pending()
+                || self.poll_history(cx).is_pending()
             {
                 return;
             }
@@ -210,6 +215,14 @@ impl PushSocket {
                 }
                 _ => {}
             }
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_history(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(history) = &mut self.history {
+            ready!(history.poll(cx, &mut self.socket));
+            self.history = None;
         }
         Poll::Ready(())
     }
@@ -272,6 +285,7 @@ impl PushSocket {
         let mut run = Run::default();
         while self.publishing.is_none()
             && self.renewing.is_none()
+            && self.history.is_none()
             && !self.is_closed
             && self.has_room(app)
             && let Some(message) = self.waiting.pop_front()
@@ -322,6 +336,17 @@ impl PushSocket {
                     match inputs.append_to(&mut run.entries, &self.grant, now) {
                         Ok(count) => {
                             run.commands.push((envelope.reference, count));
+                            continue;
+                        }
+                        Err(failure) => Err(failure),
+                    }
+                }
+                Command::History(history) => {
+                    self.publish(app, std::mem::take(&mut run));
+                    match history.run(app, &self.grant, now) {
+                        Ok(page) => {
+                            let reference = envelope.reference.as_ref();
+                            self.history = History::answer(app, page, reference, &mut self.socket);
                             continue;
                         }
                         Err(failure) => Err(failure),
@@ -379,11 +404,12 @@ impl PushSocket {
                 subscribe.run(app, &mut self.subscription, &self.grant, now)
             }
             Command::Unsubscribe(unsubscribe) => unsubscribe.run(&mut self.subscription),
-            Command::History(history) => history.run(app, &self.grant, now),
             Command::Presence(presence) => presence.run(app, &self.grant, now),
             Command::Join(join) => join.run(app, &mut self.present, &self.grant, now),
             Command::Leave(leave) => leave.run(&mut self.present),
-            Command::Publish(_) | Command::Refresh(_) | Command::Ping => Ok(json!({})),
+            Command::Publish(_) | Command::History(_) | Command::Refresh(_) | Command::Ping => {
+                Ok(json!({}))
+            }
         }
     }
 
@@ -401,6 +427,7 @@ impl PushSocket {
     pub(crate) fn wants_input(&self, app: &Arc<App>) -> bool {
         self.publishing.is_none()
             && self.renewing.is_none()
+            && self.history.is_none()
             && self.waiting.is_empty()
             && self.has_room(app)
     }

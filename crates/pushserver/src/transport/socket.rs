@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use pushcore::Timestamp;
 use ws_codec::handshake::Deflate;
-use ws_codec::{CloseCode, CloseFrame, Connection, Incoming, Message};
+use ws_codec::{CloseCode, CloseFrame, Connection, FrameHeader, Incoming, Message, OpCode};
 
 use super::Output;
 use crate::app::App;
@@ -27,6 +27,9 @@ pub(crate) struct Socket {
 struct Outbox {
     frames: Vec<u8>,
 }
+
+/// What is left in front of a message for the head of its frame
+pub(crate) const FRAME_ROOM: usize = FrameHeader::MAX_LEN;
 
 impl Socket {
     pub(crate) fn new(app: &Arc<App>, agreed: Option<Deflate>, now: Timestamp) -> Self {
@@ -81,7 +84,25 @@ impl Socket {
     pub(crate) fn say(&mut self, text: &str) {
         if self.connection.may_send() {
             let frames = &mut self.outbox.get_or_insert_default().frames;
-            ws_codec::encode_into(frames, ws_codec::OpCode::Text, text.as_bytes());
+            ws_codec::encode_into(frames, OpCode::Text, text.as_bytes());
+        }
+    }
+
+    /// Queues a text message that begins [`FRAME_ROOM`] bytes into `frame`; a long one is not copied for it
+    pub(crate) fn say_in_place(&mut self, mut frame: Vec<u8>) {
+        if !self.connection.may_send() {
+            return;
+        }
+        let header = FrameHeader::whole(OpCode::Text, frame.len() - FRAME_ROOM);
+        let mut head = [0; FRAME_ROOM];
+        let used = header.encode(&mut head);
+        frame[FRAME_ROOM - used..FRAME_ROOM].copy_from_slice(&head[..used]);
+        frame.drain(..FRAME_ROOM - used);
+        let frames = &mut self.outbox.get_or_insert_default().frames;
+        if frames.is_empty() {
+            *frames = frame;
+        } else {
+            frames.append(&mut frame);
         }
     }
 

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 use crate::config;
+use crate::page::PageBody;
 use crate::stall::Watched;
 use crate::stream_body::StreamBody;
 
@@ -29,6 +30,8 @@ pub struct Body {
 #[derive(Debug)]
 enum Kind {
     Full(Option<Bytes>),
+    /// A page, and what of its last slice was not handed over yet
+    Page(Box<PageBody>, Option<Bytes>),
     Stream(Pin<Box<StreamBody>>),
 }
 
@@ -38,6 +41,10 @@ const PIECE_BYTES: usize = 16 * 1024;
 impl Body {
     pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
         Self::of(Kind::Full(Some(bytes.into())))
+    }
+
+    pub(crate) fn page(page: PageBody) -> Self {
+        Self::of(Kind::Page(Box::new(page), None))
     }
 
     pub(crate) fn empty() -> Self {
@@ -71,12 +78,21 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = &mut *self;
-        let is_watched = this.watched.is_some();
+        let piece = match this.watched {
+            Some(_) => PIECE_BYTES,
+            None => usize::MAX,
+        };
         let polled = match &mut this.kind {
-            Kind::Full(Some(bytes)) if is_watched && bytes.len() > PIECE_BYTES => {
-                Poll::Ready(Some(Ok(Frame::data(bytes.split_to(PIECE_BYTES)))))
+            Kind::Full(bytes) => {
+                Poll::Ready(split_off(bytes, piece).map(|bytes| Ok(Frame::data(bytes))))
             }
-            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Page(page, slice) => match split_off(slice, piece) {
+                Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                None => page.poll_slice(cx).map(|next| {
+                    *slice = next;
+                    split_off(slice, piece).map(|bytes| Ok(Frame::data(bytes)))
+                }),
+            },
             Kind::Stream(stream) => stream.as_mut().poll_frame(cx),
         };
         if let Some(watched) = &mut this.watched {
@@ -86,14 +102,26 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.kind, Kind::Full(bytes) if bytes.as_ref().is_none_or(Bytes::is_empty))
+        match &self.kind {
+            Kind::Full(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Kind::Page(page, slice) => slice.is_none() && page.is_done(),
+            Kind::Stream(_) => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Kind::Stream(_) => SizeHint::default(),
+            Kind::Page(..) | Kind::Stream(_) => SizeHint::default(),
         }
+    }
+}
+
+/// The next piece of what is left, at most `len` bytes; `None` once nothing is
+fn split_off(left: &mut Option<Bytes>, len: usize) -> Option<Bytes> {
+    match left {
+        Some(bytes) if bytes.len() > len => Some(bytes.split_to(len)),
+        _ => left.take(),
     }
 }
 

@@ -32,20 +32,10 @@ fn strike(field: &Field) -> Result<Told> {
         1,
         &http2::block("GET", "/topics/honest/feed", &[]),
     );
-    let greeting = [http2::opening(&[]), begin].concat();
     let mut filler = vec![0];
     http2::string(&mut filler, "x-filler");
     http2::string(&mut filler, &"y".repeat(100));
     let is_empty = field.window.is_multiple_of(2);
-    let mut piece = |_| http2::frame(CONTINUATION, 0, 1, if is_empty { &[] } else { &filler });
-    flood(
-        field,
-        &mut Flood {
-            greeting: &greeting,
-            piece: &mut piece,
-            per_second: 10_000,
-            at_most: 10_000,
-            reads: true,
-        },
-    )
+    let piece = |_| http2::frame(CONTINUATION, 0, 1, if is_empty { &[] } else { &filler });
+    flood(field, &Flood::of_http2(&begin), piece)
 }

@@ -28,20 +28,7 @@ fn strike(field: &Field) -> Result<Told> {
         "/topics/offender/empty",
         &[("authorization", &bearer)],
     );
-    let greeting = [
-        http2::opening(&[]),
-        http2::frame(HEADERS, END_HEADERS, 1, &block),
-    ]
-    .concat();
+    let begin = http2::frame(HEADERS, END_HEADERS, 1, &block);
     let frame = http2::frame(DATA, 0, 1, &[]);
-    flood(
-        field,
-        &mut Flood {
-            greeting: &greeting,
-            piece: &mut |_| frame.clone(),
-            per_second: 10_000,
-            at_most: 10_000,
-            reads: true,
-        },
-    )
+    flood(field, &Flood::of_http2(&begin), |_| frame.clone())
 }

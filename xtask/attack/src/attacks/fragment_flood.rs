@@ -29,15 +29,10 @@ fn strike(field: &Field) -> Result<Told> {
         b"x"
     };
     // A text frame without FIN, then continuations without FIN.
-    let mut piece = |n: usize| web_socket::frame(if n == 0 { 0x01 } else { 0x00 }, payload);
+    let piece = |n: usize| web_socket::frame(if n == 0 { 0x01 } else { 0x00 }, payload);
     flood(
         field,
-        &mut Flood {
-            greeting: &web_socket::opening("/topics/offender/x", &fields),
-            piece: &mut piece,
-            per_second: 10_000,
-            at_most: 10_000,
-            reads: true,
-        },
+        &Flood::after(web_socket::opening("/topics/offender/x", &fields)),
+        piece,
     )
 }

@@ -31,7 +31,7 @@ fn strike(field: &Field) -> Result<Told> {
         &[("accept", "text/event-stream")],
     );
     let window = field.window;
-    let mut piece = |n: usize| {
+    let piece = |n: usize| {
         let stream = 2 * n as u32 + 1;
         let open = http2::frame(HEADERS, END_HEADERS | END_STREAM, stream, &block);
         let offence = match window {
@@ -43,14 +43,5 @@ fn strike(field: &Field) -> Result<Told> {
         };
         [open, offence].concat()
     };
-    flood(
-        field,
-        &mut Flood {
-            greeting: &http2::opening(&[]),
-            piece: &mut piece,
-            per_second: 5000,
-            at_most: 5000,
-            reads: true,
-        },
-    )
+    flood(field, &Flood::of_http2(&[]).per_second(5000), piece)
 }

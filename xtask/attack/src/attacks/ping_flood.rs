@@ -23,16 +23,10 @@ pub(super) const ATTACK: Attack = Attack {
 
 fn strike(field: &Field) -> Result<Told> {
     let fields = format!("Authorization: Bearer {}\r\n", token::offender("pings"));
-    let mut piece =
-        |n: usize| web_socket::frame(if n % 4 == 3 { 0x8a } else { 0x89 }, &[b'p'; 125]);
+    let piece = |n: usize| web_socket::frame(if n % 4 == 3 { 0x8a } else { 0x89 }, &[b'p'; 125]);
     flood(
         field,
-        &mut Flood {
-            greeting: &web_socket::opening("/topics/offender/x", &fields),
-            piece: &mut piece,
-            per_second: 10_000,
-            at_most: 10_000,
-            reads: false,
-        },
+        &Flood::after(web_socket::opening("/topics/offender/x", &fields)).unread(),
+        piece,
     )
 }

@@ -22,14 +22,5 @@ pub(super) const ATTACK: Attack = Attack {
 
 fn strike(field: &Field) -> Result<Told> {
     let frame = http2::frame(PING, 0, 0, b"attack!!");
-    flood(
-        field,
-        &mut Flood {
-            greeting: &http2::opening(&[]),
-            piece: &mut |_| frame.clone(),
-            per_second: 10_000,
-            at_most: 10_000,
-            reads: false,
-        },
-    )
+    flood(field, &Flood::of_http2(&[]).unread(), |_| frame.clone())
 }

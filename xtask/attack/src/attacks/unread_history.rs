@@ -17,9 +17,8 @@ pub(super) const ATTACK: Attack = Attack {
     rate: "20 connections/s",
     told: &["closed"],
     bound: Bound {
-        bytes: 10 * (3 * MIB + 128 * KIB) + 8 * MIB,
-        because: "10 x (an answer of stream.max_page_bytes 1 MiB as text, as JSON and in the queue, 64 KiB of commands, 64 KiB unsent) = 31 MiB, \
-                  4 MiB of log and one encoding",
+        bytes: 10 * (MIB + 256 * KIB) + 8 * MIB,
+        because: "10 x (an answer of stream.max_page_bytes 1 MiB and its last event, 64 KiB of commands) = 12 MiB, 4 MiB of log and one encoding",
     },
     prepare,
     strike,

