@@ -30,6 +30,12 @@ impl Topic {
         Ok(Topic(Arc::from(name)))
     }
 
+    /// Is it the same name? Of two clones that is seen without reading them.
+    #[inline]
+    pub(crate) fn is(&self, other: &Topic) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self == other
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
