@@ -42,20 +42,23 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     {
         bail!("cargo-fuzz is missing; `cargo install cargo-fuzz --locked` brings it in");
     }
+    let fuzz = |command: &str| {
+        let mut fuzz = Command::new("cargo");
+        fuzz.current_dir(&dir)
+            // libFuzzer's instrumentation needs `-Z` flags; this lets the stable compiler take them.
+            .env("RUSTC_BOOTSTRAP", "1")
+            .args(["fuzz", command, name]);
+        fuzz
+    };
+    // By itself, so that a target that does not compile is not taken for one that found something.
+    if !fuzz("build").status()?.success() {
+        bail!("{} does not build", args.target);
+    }
     // The words of a format, where a target has some: libFuzzer finds them late by itself.
     let words = format!("fuzz/{name}.dict");
     let dictionary = dir.join(&words).exists().then(|| format!("-dict={words}"));
-    let status = Command::new("cargo")
-        .current_dir(&dir)
-        // libFuzzer's instrumentation needs `-Z` flags; this lets the stable compiler take them.
-        .env("RUSTC_BOOTSTRAP", "1")
-        .args([
-            "fuzz",
-            "run",
-            name,
-            "--",
-            &format!("-max_total_time={}", args.seconds),
-        ])
+    let status = fuzz("run")
+        .args(["--", &format!("-max_total_time={}", args.seconds)])
         .args(dictionary)
         .status()?;
     if !status.success() {

@@ -102,6 +102,7 @@ impl Run {
         }
         if !quick {
             self.step("conformance: autobahn", |_| autobahn());
+            self.step("benchmark: quick", |_| quick_benchmark());
         }
     }
 
@@ -216,6 +217,24 @@ fn autobahn() -> Counts {
         }
         Err(e) => Counts::of_check(Err(e)),
     }
+}
+
+/// Whether the server, optimised, still stands to the bare send loop as it did: ratios with room for noise, and counts.
+fn quick_benchmark() -> Counts {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if cores < 2 {
+        let why = "server and load generator need a core each, and there is one";
+        return Counts::skip("benchmark: quick", why);
+    }
+    cargo_check(&[
+        "run",
+        "--quiet",
+        "--release",
+        "--package",
+        "push-bench",
+        "--",
+        "--quick",
+    ])
 }
 
 fn cargo_check(args: &[&str]) -> Counts {

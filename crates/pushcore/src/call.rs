@@ -92,7 +92,7 @@ impl Groups {
 #[derive(Default)]
 pub(crate) struct Calls {
     first: Option<Waker>,
-    more: Lists,
+    more: Option<Box<Lists>>,
 }
 
 /// Lists that are kept for their memory: waking many allocates nothing
@@ -115,12 +115,7 @@ const MAX_KEPT: usize = 16_384;
 
 thread_local! {
     /// Those that were used last
-    static KEPT: Cell<Lists> = const {
-        Cell::new(Lists {
-            wakers: Vec::new(),
-            told: Vec::new(),
-        })
-    };
+    static KEPT: Cell<Option<Box<Lists>>> = const { Cell::new(None) };
 }
 
 impl Calls {
@@ -128,32 +123,21 @@ impl Calls {
     pub(crate) fn push(&mut self, call: Call) {
         match call {
             Call::Waker(waker) if self.first.is_none() => self.first = Some(waker),
-            Call::Waker(waker) => self.lists().wakers.push(waker),
-            Call::Key(Key { group, key }) => {
-                let told = &mut self.lists().told;
-                let group = group as usize;
-                if told.len() <= group {
-                    told.resize_with(group + 1, Told::default);
-                }
-                told[group].keys.push(key);
-            }
+            other => self.lists().push(other),
         }
     }
 
+    #[inline]
     fn lists(&mut self) -> &mut Lists {
-        if self.more.wakers.capacity() == 0 && self.more.told.is_empty() {
-            self.more = KEPT.take();
-        }
-        &mut self.more
+        self.more
+            .get_or_insert_with(|| KEPT.take().unwrap_or_default())
     }
 
     /// Learns, still under the lock, who the groups are: they may be gone later.
     #[inline]
     pub(crate) fn resolve(&mut self, groups: &Groups) {
-        for (group, told) in self.more.told.iter_mut().enumerate() {
-            if !told.keys.is_empty() {
-                told.owner = groups.0.get(group).map(|(owner, _)| owner.clone());
-            }
+        if let Some(lists) = &mut self.more {
+            lists.resolve(groups);
         }
     }
 
@@ -163,15 +147,37 @@ impl Calls {
         if let Some(first) = self.first {
             first.wake();
         }
-        if self.more.wakers.capacity() > 0 || !self.more.told.is_empty() {
-            self.more.make();
+        if let Some(lists) = self.more {
+            lists.make();
         }
     }
 }
 
 impl Lists {
+    fn push(&mut self, call: Call) {
+        match call {
+            Call::Waker(waker) => self.wakers.push(waker),
+            Call::Key(Key { group, key }) => {
+                let group = group as usize;
+                if self.told.len() <= group {
+                    self.told.resize_with(group + 1, Told::default);
+                }
+                self.told[group].keys.push(key);
+            }
+        }
+    }
+
     #[inline(never)]
-    fn make(mut self) {
+    fn resolve(&mut self, groups: &Groups) {
+        for (group, told) in self.told.iter_mut().enumerate() {
+            if !told.keys.is_empty() {
+                told.owner = groups.0.get(group).map(|(owner, _)| owner.clone());
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn make(mut self: Box<Lists>) {
         self.wakers.drain(..).for_each(Waker::wake);
         self.wakers.shrink_to(MAX_KEPT);
         for told in &mut self.told {
@@ -181,7 +187,7 @@ impl Lists {
             told.keys.clear();
             told.keys.shrink_to(MAX_KEPT);
         }
-        KEPT.set(self);
+        KEPT.set(Some(self));
     }
 }
 

@@ -42,16 +42,18 @@
 //!
 //! | promise | kept by |
 //! | --- | --- |
-//! | **Order.** A subscription is given the events of all its patterns in the order of their offsets. | one cursor that merges its few feeds (`cursor.rs`) |
-//! | **No silent loss.** Each event published to its patterns behind its position is given, or lies in a gap that is announced before the next event: never both, never neither. | `cursor.rs`, from what every topic and wildcard knows to be lost (`log/topic.rs`, `log/retain.rs`, `log/forgotten.rs`) |
-//! | **No duplicate** within a subscription, nor after resuming with the last position seen. An event that two patterns match is given once. | the cursor, which only moves forward |
-//! | **A publish that was answered is in the log.** A retry with its idempotency key is the same event while the key is remembered. | `core/publish.rs`, `idempotency.rs` |
-//! | **A slow reader costs a cursor** and slows nobody. What it does not read in time is a gap, a conflation or an end, as its [`LagPolicy`] says. | `cursor.rs` |
-//! | **Authority is live.** A grant is asked when a subscription begins and at every poll, so expiry, renewal and revocation reach replay and live delivery alike. | `cursor.rs`, `core/authority.rs` |
-//! | **Memory is bounded.** The log and its indexes never exceed [`HubConfig::max_bytes`], encodings included; every other thing that grows has its bound in [`HubConfig`]. | `log/retain.rs`, `forms.rs` |
+//! | **Order.** A subscription is given the events of all its patterns in the order of their offsets. | one cursor, which takes the lowest of the heads of its few feeds (`cursor/read.rs`) |
+//! | **No silent loss.** Each event published to its patterns behind its position is given, or lies in a gap that is announced before the next event: never both, never neither. | `cursor/read.rs`, from what every feed knows to be lost: topics (`log/topic.rs`), wildcards (`log/wildcard.rs`), and names that the log has forgotten (`log/forgotten.rs`). Whatever leaves the log leaves by `log/retain.rs`, which notes it there |
+//! | **No duplicate** within a subscription, nor after resuming with the last position seen. An event that two patterns match is given once. | the cursor, which goes back only where the log itself begins again, and says so |
+//! | **A publish that was answered is in the log.** A retry with its idempotency key is the same event while the key is remembered. | `core/publish.rs`, `idempotency.rs`; over a store, the store (`store/`) |
+//! | **A slow reader costs a cursor** and slows nobody: no publish waits for a reader, and no code of a reader runs under the lock. What it does not read in time is a gap, a conflation or an end, as its [`LagPolicy`] says. | `cursor/lag.rs`, `call.rs` |
+//! | **Nobody sleeps through an event.** Who is told that there is nothing more is called when there is. | `core/waiting.rs`: finding nothing and being put among those that wait are one step under the lock |
+//! | **Authority is live.** A grant is asked when a subscription begins, its end is looked at by every poll, and a renewal or a revocation changes running subscriptions at once. Replay and live delivery are one path, so neither gets past it. | `cursor.rs`, `core/authority.rs` |
+//! | **Memory is bounded.** The log and its indexes never exceed [`HubConfig::max_bytes`], encodings included; every other thing that grows has its bound in [`HubConfig`]. | `log/retain.rs`, `forms.rs`; what is read from a store, `read_back.rs` |
 //!
 //! The promises are held against seeded worlds (`simulation/`), in which only what publishers were answered counts, and
-//! which find every one of nineteen bugs planted on purpose, and under many interleavings of threads (`interleaved.rs`).
+//! which find every one of nineteen bugs planted on purpose (`planted.rs`), and under many interleavings of threads
+//! (`interleaved.rs`), which find three.
 //!
 //! # Positions and gaps, exactly
 //!
@@ -88,11 +90,19 @@
 //!
 //! # Cost
 //!
-//! Publishing costs the wakers of those that wait for the topic; who is awake already costs nothing. Matching a new topic
-//! against all wildcards is a walk over its segments. Subscribers of one pattern at the same place share one [`Batch`], so
-//! fan-out costs each a lock and a reference count. A subscription has at most 512 bytes plus its patterns, a retained event at
-//! most 128 bytes beyond its data (`cargo xtask bench pushcore` checks both). Resuming is a search in an index; only the first
-//! reader of a wildcard that begins in the past pays for building the index of its topics, no more than for reading it.
+//! Publishing costs a look at the topic by its name, and a call for each that waits for it; who is awake already costs
+//! nothing. Matching a new topic against all wildcards is a walk over its segments. A poll costs a lock; subscribers of one
+//! pattern at the same place share one [`Batch`], so fan-out costs each of them a reference count beside it.
+//!
+//! On that way one allocation is made for an event, its data, and two for a batch of several: an event takes the memory of the one that retention takes for
+//! it, unless somebody still holds that or an encoding of it is cached, and a batch of one event that of the batch before
+//! it. For one topic there is a short way from the log to its reader (`Cursor::read_alone`), beside the one that merges feeds
+//! and tells of everything else; they must agree, and the seeded worlds take both.
+//!
+//! A subscription has at most 512 bytes plus its patterns, a retained event at most 128 bytes beyond its data
+//! (`cargo xtask bench pushcore` checks both). Resuming costs the same in a log of a million events as in one of a thousand,
+//! for the place is computed, not searched (`log/topic.rs`); only the first reader of a wildcard that begins in the past pays
+//! for building the index of its topics, no more than for reading it.
 
 mod call;
 mod config;

@@ -125,6 +125,9 @@ impl Pattern {
 
 /// `text` covers `other` if each segment of `other`, wildcards included, fits the segment of `text` beside it.
 fn covers(text: &str, other: &str) -> bool {
+    if text == "**" {
+        return true;
+    }
     let mut ours = text.split('/');
     let mut theirs = other.split('/');
     loop {

@@ -15,7 +15,7 @@ pub(crate) struct Readers {
     pub(crate) count: usize,
     /// Those that wait; each knows its own place here, so that it can leave in one step
     pub(crate) waiting: Vec<Waiting>,
-    /// What was last handed out, for the next one at the same place
+    /// What was last handed out, for the next one at the same place; nothing where there is one reader
     pub(crate) memo: Option<Memo>,
 }
 
@@ -99,6 +99,9 @@ impl Readers {
 
     /// Lets go of what was handed out last if it begins with an event that is gone.
     pub(crate) fn forget_before(&mut self, lost_through: u64) {
+        if self.count < 2 {
+            return;
+        }
         let stale = |memo: &Memo| memo.batch.events()[0].offset() <= lost_through;
         if self.memo.as_ref().is_some_and(stale) {
             self.memo = None;

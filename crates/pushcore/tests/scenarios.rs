@@ -353,6 +353,38 @@ fn erased_events_are_a_gap_and_the_end_says_deleted() {
     assert_eq!(read(&mut reader), "gap(a:2-3)=2 deleted(a)");
 }
 
+#[test]
+fn an_ended_topic_may_be_erased_when_who_read_it_by_a_wildcard_has_gone() {
+    let hub = hub(HubConfig::default());
+    let reader = subscribe(&hub, "*", Start::Now);
+    hub.end_topic(&topic("a"), NOW).unwrap();
+    drop(reader);
+    assert_eq!(hub.delete_topic(&topic("a"), NOW), Some(0));
+}
+
+#[test]
+fn what_readers_shared_goes_with_retention_however_many_of_them_are_left() {
+    for left in [2, 1] {
+        let hub = hub(retain(2));
+        let mut readers: Vec<Subscription> = (0..2)
+            .map(|_| subscribe(&hub, "a", Start::Earliest))
+            .collect();
+        publish(&hub, "a", NOW);
+        let given =
+            readers
+                .iter_mut()
+                .map(|reader| match reader.try_next(NOW, Budget::default()) {
+                    Some(Delivery::Batch(batch)) => Arc::downgrade(&batch.events()[0]),
+                    other => panic!("{other:?}"),
+                });
+        let event = given.collect::<Vec<_>>().remove(0);
+        assert!(event.upgrade().is_some());
+        readers.truncate(left);
+        publish(&hub, "a a", NOW);
+        assert!(event.upgrade().is_none(), "with {left} readers left");
+    }
+}
+
 fn lagging(action: LagAction, max: u64) -> LagPolicy {
     LagPolicy {
         action,

@@ -169,7 +169,7 @@ async fn read(
         return read_websocket(app, path, parts, peer).await;
     }
     let query = Query::parse(parts.uri.query(), follow::PARAMETERS)?;
-    let accept = publish::single_header(&parts.headers, header::ACCEPT.as_str())?;
+    let accept = publish::single_header(&parts.headers, &header::ACCEPT)?;
     let form = accept::negotiate(accept);
     if form == Form::Html {
         return Ok(Answer::Response(pages::html(pages::FOLLOW)));

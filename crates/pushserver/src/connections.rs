@@ -1,5 +1,6 @@
 //! The streams that are open: who they belong to, and how many each subject has.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -346,12 +347,31 @@ impl Drop for Listed {
 
 impl ConnectionId {
     fn random(place: usize) -> Self {
-        let mut random = [0; 12];
-        SystemRandom::new()
-            .fill(&mut random)
-            .expect("the operating system has random numbers");
         let place = u32::try_from(place).expect("there are fewer connections than 2^32");
+        let random = RANDOM.with_borrow_mut(RandomBytes::take);
         Self { place, random }
+    }
+}
+
+thread_local! {
+    static RANDOM: RefCell<RandomBytes> = const { RefCell::new(RandomBytes(Vec::new())) };
+}
+
+/// What the operating system has given this thread: asking it once for many names is cheaper than once for each
+struct RandomBytes(Vec<[u8; 12]>);
+
+impl RandomBytes {
+    /// 3 KiB a thread
+    const AT_ONCE: usize = 256;
+
+    fn take(&mut self) -> [u8; 12] {
+        if self.0.is_empty() {
+            self.0.resize(Self::AT_ONCE, [0; 12]);
+            SystemRandom::new()
+                .fill(self.0.as_flattened_mut())
+                .expect("the operating system has random numbers");
+        }
+        self.0.pop().expect("some are left, or have just come")
     }
 }
 

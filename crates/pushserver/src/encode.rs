@@ -79,10 +79,8 @@ pub(crate) fn batch(app: &App, batch: &Arc<Batch>, form: Form) -> Bytes {
 /// One event in one form
 fn event(app: &App, event: &Arc<Event>, form: Form) -> Bytes {
     event.form(form as u8, || match form {
-        Form::SseRaw => sse(event, None),
-        Form::SseJson => sse(event, Some(&object_text(event))),
-        Form::SseRawChunked => framed(form, &sse(event, None)),
-        Form::SseJsonChunked => framed(form, &sse(event, Some(&object_text(event)))),
+        Form::SseRaw | Form::SseRawChunked => sse(event, None, form),
+        Form::SseJson | Form::SseJsonChunked => sse(event, Some(&object_text(event)), form),
         Form::WsPlain => {
             let (opcode, payload) = message(event);
             frame(opcode, payload)
@@ -223,7 +221,7 @@ fn deflated(app: &App, opcode: OpCode, payload: &[u8]) -> Bytes {
     frame.into()
 }
 
-fn sse(event: &Event, object: Option<&str>) -> Bytes {
+fn sse(event: &Event, object: Option<&str>, form: Form) -> Bytes {
     let id = event.position().to_string();
     let id = EventId::new(&id).expect("a position's text is letters, digits and `-`");
     let mut block = Block::new().id(id);
@@ -232,10 +230,20 @@ fn sse(event: &Event, object: Option<&str>) -> Bytes {
             block.event(EventType::new(name).expect("pushcore's event types have no line ends"));
     }
     match (object, event.data()) {
-        (Some(object), _) => block.data(object).to_bytes(),
-        (None, DataRef::Bytes(bytes)) => block.data(&BASE64.encode(bytes)).to_bytes(),
-        (None, DataRef::Text(text)) => block.data(text).to_bytes(),
+        (Some(object), _) => framed_block(form, &block.data(object)),
+        (None, DataRef::Bytes(bytes)) => framed_block(form, &block.data(&BASE64.encode(bytes))),
+        (None, DataRef::Text(text)) => framed_block(form, &block.data(text)),
     }
+}
+
+fn framed_block(form: Form, block: &Block<'_>) -> Bytes {
+    if !form.is_chunked() {
+        return block.to_bytes();
+    }
+    let mut chunk = chunk_start(block.encoded_len());
+    block.encode_into(&mut chunk);
+    chunk.extend_from_slice(b"\r\n");
+    chunk.into()
 }
 
 /// An event that the server itself sends on an event stream: named `push.…`, without an id unless it carries one
@@ -264,11 +272,18 @@ pub(crate) fn framed(form: Form, bytes: &[u8]) -> Bytes {
 /// The end of a chunked response
 pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
 /// A chunk's size line, in a buffer that has room for the chunk
 fn chunk_start(length: usize) -> Vec<u8> {
-    let size = format!("{length:x}\r\n");
-    let mut chunk = Vec::with_capacity(size.len() + length + 2);
-    chunk.extend_from_slice(size.as_bytes());
+    let digits = length.checked_ilog(16).unwrap_or(0) + 1;
+    let mut chunk = Vec::with_capacity(digits as usize + 2 + length + 2);
+    chunk.extend(
+        (0..digits)
+            .rev()
+            .map(|digit| HEX[(length >> (4 * digit)) % 16]),
+    );
+    chunk.extend_from_slice(b"\r\n");
     chunk
 }
 
@@ -278,6 +293,13 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
+
+    #[test]
+    fn a_chunk_begins_with_its_size_in_hexadecimal() {
+        for length in [0, 1, 9, 10, 15, 16, 255, 256, 4_095, 4_096, 0xabcde] {
+            assert_eq!(chunk_start(length), format!("{length:x}\r\n").into_bytes());
+        }
+    }
 
     #[test]
     fn what_is_compressed_is_compressed_once_for_all_who_read_it() {

@@ -17,6 +17,7 @@ use crate::stream_start::StreamStart;
 use crate::transport::Door;
 use crate::transport::sse::{DataForm, EventStream, Framing};
 use crate::web::body::Body;
+use crate::web::field;
 use crate::web::problem::Problem;
 use crate::web::query::Query;
 
@@ -171,7 +172,7 @@ fn patterns(
 
 /// Where reading starts: the header a browser sends wins, because only it knows what has been seen since
 fn start(query: &Query<'_>, headers: &HeaderMap, now: Timestamp) -> Result<Start, Problem> {
-    if let Some(id) = single_header(headers, "last-event-id")?
+    if let Some(id) = single_header(headers, &field::LAST_EVENT_ID)?
         && !id.is_empty()
     {
         return position(id);

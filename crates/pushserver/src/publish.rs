@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use pushcore::{
     ContentType, Data, Durability, EventType, Grant, IdempotencyKey, Key, LabelError, NewEvent,
     PublishError, Receipt, Topic,
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::lines::Lines;
 use crate::web::body::{Body, Incoming};
+use crate::web::field;
 use crate::web::problem::Problem;
 use crate::web::query::Query;
 
@@ -59,7 +60,9 @@ where
                 .next()
                 .expect("one result for one entry");
             let receipt = result.map_err(|error| publish_problem(&error))?;
-            Ok(json_response(StatusCode::OK, &receipt_object(&receipt)))
+            let mut answer = String::new();
+            write_receipt(&receipt, &mut answer);
+            Ok(json_response(StatusCode::OK, &answer))
         }
         Some("line") => publish_lines(app, template, query.flag("end")?, body, grant, from).await,
         Some(other) => Err(Problem::bad_parameter(format!(
@@ -213,14 +216,14 @@ impl Template {
     fn read(topic: Topic, query: &Query<'_>, headers: &HeaderMap) -> Result<Self, Problem> {
         let event_type = query.one("type")?.map(EventType::parse).transpose();
         let key = query.one("key")?.map(Key::parse).transpose();
-        let idempotency = single_header(headers, "idempotency-key")?
+        let idempotency = single_header(headers, &field::IDEMPOTENCY_KEY)?
             .map(IdempotencyKey::parse)
             .transpose();
         Ok(Self {
             topic,
             event_type: event_type.map_err(|error| Problem::bad_event(error.to_string()))?,
             key: key.map_err(|error| Problem::bad_event(error.to_string()))?,
-            content: Content::read(single_header(headers, header::CONTENT_TYPE.as_str())?)
+            content: Content::read(single_header(headers, &header::CONTENT_TYPE)?)
                 .map_err(|error| Problem::bad_event(error.to_string()))?,
             idempotency: idempotency.map_err(|error| Problem::bad_event(error.to_string()))?,
         })
@@ -296,7 +299,7 @@ impl Content {
 /// A header that may be given once, as text
 pub(crate) fn single_header<'h>(
     headers: &'h HeaderMap,
-    name: &str,
+    name: &HeaderName,
 ) -> Result<Option<&'h str>, Problem> {
     let mut values = headers.get_all(name).iter();
     let Some(first) = values.next() else {

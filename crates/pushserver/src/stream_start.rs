@@ -1,6 +1,6 @@
 //! The start of a stream: a response head, and the door behind it.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -31,23 +31,20 @@ impl StreamStart {
         };
         let reason = self.status.canonical_reason().unwrap_or("");
         let mut head = Vec::with_capacity(512);
-        head.extend_from_slice(
-            format!("{version} {} {reason}\r\n", self.status.as_u16()).as_bytes(),
-        );
+        head.extend_from_slice(version.as_bytes());
+        head.push(b' ');
+        head.extend_from_slice(self.status.as_str().as_bytes());
+        head.push(b' ');
+        head.extend_from_slice(reason.as_bytes());
+        head.extend_from_slice(b"\r\n");
         for (name, value) in &self.headers {
             head.extend_from_slice(name.as_str().as_bytes());
             head.extend_from_slice(b": ");
             head.extend_from_slice(value.as_bytes());
             head.extend_from_slice(b"\r\n");
         }
-        let mut date = String::new();
-        // Writing to a string does not fail.
-        let _ = write!(
-            date,
-            "date: {}\r\n\r\n",
-            httpdate::HttpDate::from(SystemTime::now())
-        );
-        head.extend_from_slice(date.as_bytes());
+        let date = httpdate::HttpDate::from(SystemTime::now());
+        write!(head, "date: {date}\r\n\r\n").expect("a list takes everything");
         if let Door::Sse(stream) = &mut self.door {
             head.extend_from_slice(&stream.take_opening());
         }

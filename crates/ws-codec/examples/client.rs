@@ -81,7 +81,7 @@ pub fn ask(address: &str, path: &str, question: &str) -> io::Result<String> {
                 0
             }
             Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(error) if is_timeout(&error) => {
                 connection.handle_timeout(clock.elapsed());
                 0
             }
@@ -89,6 +89,14 @@ pub fn ask(address: &str, path: &str, question: &str) -> io::Result<String> {
         };
         input = &mut buffer[..read];
     }
+}
+
+/// The read took as long as it was allowed to: systems differ in what they call that.
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
 }
 
 /// Bytes nobody can predict, from the operating system.

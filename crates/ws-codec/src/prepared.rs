@@ -11,6 +11,7 @@ use crate::deflater::SharedDeflater;
 use crate::handshake::Deflate;
 use crate::header::FrameHeader;
 use crate::opcode::{Kind, OpCode};
+use crate::utf8::to_text;
 
 /// A frame as a server sends it, ready to be sent again and again: cloning it copies no bytes.
 ///
@@ -119,9 +120,9 @@ impl PreparedMessage {
     /// # Errors
     /// The bytes, when they are not UTF-8: RFC 6455 has no text message for them.
     pub fn text_from_utf8(bytes: Bytes) -> Result<PreparedMessage, Bytes> {
-        match simdutf8::basic::from_utf8(&bytes) {
-            Ok(_) => Ok(PreparedMessage::of(Kind::Text, bytes)),
-            Err(_) => Err(bytes),
+        match to_text(&bytes) {
+            Some(_) => Ok(PreparedMessage::of(Kind::Text, bytes)),
+            None => Err(bytes),
         }
     }
 

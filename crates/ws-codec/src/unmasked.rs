@@ -1,6 +1,7 @@
 //! A payload without its mask, and what was seen while it was taken off.
 
 use crate::mask::Mask;
+use crate::utf8::to_text;
 
 /// A payload after its mask was taken off, in place, and whether all of it is ASCII.
 ///
@@ -42,8 +43,7 @@ impl<'b> Unmasked<'b> {
     /// The payload as text, if it is UTF-8.
     #[inline]
     pub(crate) fn text(self) -> Option<&'b str> {
-        self.ascii()
-            .or_else(|| simdutf8::basic::from_utf8(self.bytes).ok())
+        self.ascii().or_else(|| to_text(self.bytes))
     }
 }
 

@@ -1,6 +1,10 @@
 //! UTF-8 that arrives in pieces.
 
+mod text;
+
 use crate::unmasked::Unmasked;
+
+pub(crate) use text::to_text;
 
 /// Checks a text that arrives in pieces and hands out each piece as `&str`.
 ///
@@ -67,7 +71,7 @@ impl Utf8Stream {
     pub fn push<'b>(&mut self, bytes: &'b [u8], ends: Ends) -> Result<TextPiece<'b>, usize> {
         if self.len == 0
             && ends == Ends::Yes
-            && let Ok(text) = simdutf8::basic::from_utf8(bytes)
+            && let Some(text) = to_text(bytes)
         {
             return Ok(TextPiece { joined: None, text });
         }
@@ -75,7 +79,7 @@ impl Utf8Stream {
         let (joined, used) = self.finish_character(&carried, bytes)?;
         let body = &bytes[used..];
         let (body, tail) = body.split_at(body.len() - unfinished_tail(body));
-        let Ok(text) = simdutf8::basic::from_utf8(body) else {
+        let Some(text) = to_text(body) else {
             *self = Utf8Stream::new();
             return Err(used + first_wrong_byte(&bytes[used..]));
         };

@@ -36,7 +36,7 @@ mod wire;
 struct Args {
     #[command(subcommand)]
     floor: Option<Floor>,
-    /// Only scenarios whose name begins so (repeat or separate by commas)
+    /// Only this scenario, or those whose name begins so (repeat or separate by commas)
     #[arg(long, value_delimiter = ',')]
     scenario: Vec<String>,
     /// Only these servers (the floor always takes part)
@@ -108,10 +108,15 @@ fn main() -> Result<()> {
     if args.list {
         return list(&profiles, &places);
     }
-    let bounds = gate::load(&bench.join("gate.toml"))?;
+    let mut bounds = gate::load(&bench.join("gate.toml"))?;
+    if args.quick {
+        bounds = gate::quick(&bounds);
+    }
     let file = places.work().join("results.json");
     if args.report {
-        return report::write(&Results::read(&file)?, &bounds, &places.root);
+        let mut results = Results::read(&file)?;
+        results.add_doors(&places.work().join("doors.json"))?;
+        return report::write(&results, &bounds, &places.root);
     }
     std::fs::create_dir_all(places.work())?;
     if args.planted {
@@ -196,9 +201,13 @@ fn select(args: &Args) -> Result<Vec<Scenario>> {
             "no scenario begins with {name:?}"
         );
     }
-    all.retain(|s| {
-        wanted.is_empty() || wanted.iter().any(|name| s.name.starts_with(name.as_str()))
-    });
+    // A whole name is that scenario alone, although others may begin with it.
+    let names: Vec<String> = all.iter().map(|s| s.name.clone()).collect();
+    let is_meant = |name: &str, wanted: &String| match names.contains(wanted) {
+        true => name == wanted,
+        false => name.starts_with(wanted.as_str()),
+    };
+    all.retain(|s| wanted.is_empty() || wanted.iter().any(|wanted| is_meant(&s.name, wanted)));
     Ok(all)
 }
 
@@ -333,6 +342,7 @@ fn planted(profiles: &[Profile], places: &Places) -> Result<()> {
             versus: Some("floor-batch".to_owned()),
             at_most: Some(1.08),
             at_least: None,
+            quick: None,
         };
         let mut results = Results::default();
         results

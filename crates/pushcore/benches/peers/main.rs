@@ -3,7 +3,8 @@
 //! Times are ratios within one round, because absolute times of a shared machine mean nothing; the table gives the
 //! median over the rounds and, in brackets, the quartiles. Beside them stand allocations and, where there is a Valgrind,
 //! instructions, which are the same on any machine. All sides run on one thread over the same little executor. Run by
-//! `cargo xtask bench pushcore`; `--quick` for few rounds, `--instructions` for nothing but the counts.
+//! `cargo xtask bench pushcore`; `--quick` for few rounds, `--instructions` for nothing but the counts, `--times` for
+//! nothing but the times, `--resume` for nothing but resuming.
 
 mod allocations;
 mod compare;
@@ -23,7 +24,7 @@ use work::delivering;
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
-    let scenarios = Scenario::all(has("--quick"));
+    let scenarios = Scenario::all();
     if let Some(at) = arguments
         .iter()
         .position(|argument| argument == instructions::ONE_SIDE)
@@ -31,12 +32,19 @@ fn main() {
         instructions::run_one_side(&scenarios, &arguments[at + 1..]);
         return;
     }
+    if has("--resume") {
+        replay::resume(21);
+        return;
+    }
     if !has("--instructions") {
-        let rounds = if has("--quick") { 5 } else { 21 };
+        let rounds = if has("--quick") { 25 } else { 151 };
         times(&scenarios, rounds);
+        if has("--times") {
+            return;
+        }
         println!();
         replay::replay(rounds.min(5));
-        replay::resume(rounds);
+        replay::resume(rounds.min(21));
         memory::memory();
         println!();
     }
@@ -82,7 +90,7 @@ fn counts(scenarios: &[Scenario]) {
         let allocations = [Who::Pushcore, Who::Broadcast].map(|who| {
             let mut side = scenario.side(who);
             // The ring is full by then, and so are the lists that grow.
-            side(2048 / scenario.events + 1);
+            side((2048 / scenario.events).max(32));
             let before = allocations::count();
             side(scenario.turns);
             let allocations = allocations::count() - before;

@@ -72,41 +72,85 @@ pub(crate) fn replay(rounds: usize) {
     println!();
 }
 
-/// Resuming in a long log beside resuming in a short one.
+/// Resuming in a long log beside resuming in a short one: finding the place, and reading the first event there too.
+///
+/// An event of the long log has to come from memory, whoever asks for it, where the short log lies in the cache. So there are
+/// short logs, too, among so many that theirs lie as far from the processor.
 pub(crate) fn resume(rounds: usize) {
-    let (long, name) = filled(1_000_000);
-    let (short, _) = filled(1_000);
-    let resume = |hub: &Hub, back: u64| {
-        let head = hub.head();
-        let start = Start::After(Position {
-            offset: head.offset - back,
-            tag: Tag::NONE,
-            ..head
-        });
-        let mut reader = subscribe(hub, &name, start);
-        let budget = Budget {
-            events: 1,
-            ..Budget::default()
-        };
-        assert!(reader.try_next(NOW, budget).is_some());
-    };
-    let many = |hub: &Hub, most: u64| {
-        let start = Instant::now();
-        (0..5_000).for_each(|n| resume(hub, 1 + n * 7919 % most));
-        start.elapsed().as_secs_f64()
-    };
-    let (time, ratios) = compare(
-        rounds,
-        &mut [
-            Box::new(|| many(&long, 999_999)),
-            Box::new(|| many(&short, 999)),
-        ],
-    );
+    let (million, name) = filled(1_000_000);
+    let (thousand, _) = filled(1_000);
+    let names: Vec<Topic> = (0..1_000).map(topic).collect();
+    let many = Hub::new(long(1_000), 1, NOW);
+    for _ in 0..1_000 {
+        names.iter().for_each(|name| publish(&many, name));
+    }
     println!(
-        "resume in 1,000,000 events: {} x in 1,000, {:.0} ns",
-        show(ratios[1]),
-        time * 1e9 / 5_000.0
+        "| resume in 1,000,000 events | x in 1,000 | x in 1,000 of one topic among 1,000 | ns |"
     );
+    println!("| --- | --- | --- | --- |");
+    for then in [Then::Go, Then::ReadOne] {
+        let in_one =
+            |hub: &Hub, most: u64| resumes(|n| resume_once(hub, &name, 1 + n * 7919 % most, then));
+        let in_any = || {
+            resumes(|n| {
+                let topic = n * 7919 % 1_000;
+                let events_back = 1 + n * 104_729 % 998;
+                let back = events_back * 1_000 + 999 - topic;
+                resume_once(&many, &names[topic as usize], back, then);
+            })
+        };
+        let (time, ratios) = compare(
+            rounds,
+            &mut [
+                Box::new(|| in_one(&million, 999_999)),
+                Box::new(|| in_one(&thousand, 999)),
+                Box::new(in_any),
+            ],
+        );
+        println!(
+            "| {} | {} | {} | {:.0} |",
+            match then {
+                Then::Go => "finding the place",
+                Then::ReadOne => "and reading the first event",
+            },
+            show(ratios[1]),
+            show(ratios[2]),
+            time * 1e9 / RESUMES as f64
+        );
+    }
+}
+
+const RESUMES: u64 = 5_000;
+
+/// What who has come back does
+#[derive(Clone, Copy)]
+enum Then {
+    Go,
+    ReadOne,
+}
+
+fn resumes(resume: impl FnMut(u64)) -> f64 {
+    let start = Instant::now();
+    (0..RESUMES).for_each(resume);
+    start.elapsed().as_secs_f64()
+}
+
+/// Comes with a position so many offsets behind the head, and goes.
+fn resume_once(hub: &Hub, name: &Topic, back: u64, then: Then) {
+    let head = hub.head();
+    let start = Start::After(Position {
+        offset: head.offset - back,
+        tag: Tag::NONE,
+        ..head
+    });
+    let mut reader = black_box(subscribe(hub, name, start));
+    let budget = Budget {
+        events: 1,
+        ..Budget::default()
+    };
+    if let Then::ReadOne = then {
+        assert!(reader.try_next(NOW, budget).is_some());
+    }
 }
 
 fn timed(expect: u64, work: impl FnOnce()) -> f64 {

@@ -102,7 +102,16 @@ impl Core {
             Some(topic) => topic,
             None => self.log.topic_or_new(&event.topic),
         };
-        let (end, content) = (event.end, Content::from(event));
+        let NewEvent {
+            data,
+            event_type,
+            key,
+            content_type,
+            end,
+            ..
+        } = event;
+        let labels = (event_type.as_ref(), key.as_ref(), content_type.as_ref());
+        let content = Content::new(data, labels.0, labels.1, labels.2);
         let position = self.append(topic, content, Record::Event, now);
         if end {
             self.append(topic, Content::empty(), Record::Ended, now);
@@ -216,6 +225,7 @@ impl Core {
         if self.log.topics[topic as usize].ended.is_none() {
             self.append(topic, Content::empty(), Record::Deleted, now);
         }
+        self.log.refresh_wildcards(topic);
         self.wake_readers(topic, calls);
         Some(erased)
     }

@@ -207,8 +207,11 @@ impl Core {
         }
         let (batch, position) = cursor.read_alone(&mut self.log, budget)?;
         let caught_up = cursor.read == self.log.head;
-        if caught_up && let Some(caller) = caller {
-            self.arm(id, caller, true);
+        if let Some(caller) = caller.filter(|_| caught_up && !planted::has(Bug::LostWakeup))
+            && let Readings::One(reading) = &mut cursor.readings
+        {
+            let readers = self.log.readers(reading.feed);
+            readers.arm(id, &mut reading.place, caller);
         }
         Some(Given {
             batch,

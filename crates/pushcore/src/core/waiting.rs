@@ -69,10 +69,10 @@ impl Core {
         calls.extend(self.disarm(id));
     }
 
-    /// Wakes those that wait for a topic, by its name or by a wildcard.
+    /// Wakes those that wait for a topic, by its name or by a wildcard; its list of wildcards is up to date, as after an
+    /// append.
     #[inline]
     pub(super) fn wake_readers(&mut self, topic: u32, calls: &mut Calls) {
-        self.log.refresh_wildcards(topic);
         let state = &mut self.log.topics[topic as usize];
         if let Some(readers) = &mut state.readers {
             wake_all(&mut readers.waiting, &mut self.cursors, calls);

@@ -77,7 +77,8 @@ impl Cursor {
         if newest <= base {
             return None;
         }
-        if let Some(memo) = &readers.memo
+        if readers.count > 1
+            && let Some(memo) = &readers.memo
             && memo.fits(base, budget, newest)
         {
             let batch = memo.batch.clone();
@@ -114,12 +115,18 @@ impl Cursor {
         };
         let state = &mut log.topics[id as usize];
         let index = state.index(reading.next_seq);
-        let ahead = state.event_count().checked_sub(index)?;
+        let ahead = state.events.len().checked_sub(index)?;
         let count = match ahead {
             0 | 1 => ahead,
-            _ => within(budget, state.events.range(index..index + ahead)),
+            _ => {
+                let events = state.event_count() - index;
+                within(budget, state.events.range(index..index + events))
+            }
         };
         let last = &state.events[index + count.checked_sub(1)?];
+        if last.record() != Record::Event {
+            return None;
+        }
         let (offset, tag) = (last.offset(), last.tag());
         let next_seq = state.first_seq + (index + count) as u64;
         reading.next_seq = next_seq;

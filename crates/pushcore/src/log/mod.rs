@@ -40,6 +40,8 @@ pub(crate) struct Log {
     pub(crate) head_time: Timestamp,
     pub(crate) topics: Slab<TopicLog>,
     by_name: HashMap<Topic, u32, NameKey>,
+    /// The one that was published to last; it may be gone, or another may have its number
+    last_topic: u32,
     /// The same in the order of their names, for pages and for finding those of a wildcard
     pub(crate) in_order: BTreeMap<Topic, u32>,
     /// Rules, the most specific first; the last one is for all other topics
@@ -162,6 +164,7 @@ impl Log {
             head_time: now,
             topics: Slab::new(),
             by_name: HashMap::default(),
+            last_topic: 0,
             in_order: BTreeMap::new(),
             rules,
             ends: VecDeque::new(),
@@ -248,13 +251,19 @@ impl Log {
     }
 
     /// The topic called so, if the log remembers it.
+    #[inline]
     pub(crate) fn topic(&self, topic: &Topic) -> Option<u32> {
+        // Many events in a row go to one topic.
+        let last = self.topics.get(self.last_topic as usize);
+        if last.is_some_and(|last| last.header.topic.is(topic)) {
+            return Some(self.last_topic);
+        }
         self.by_name.get(topic).copied()
     }
 
     /// The topic called so, made if need be.
     pub(crate) fn topic_or_new(&mut self, topic: &Topic) -> u32 {
-        if let Some(&id) = self.by_name.get(topic) {
+        if let Some(id) = self.topic(topic) {
             return id;
         }
         let matches = |rule: &Rule| rule.pattern.as_ref().is_none_or(|p| p.matches(topic));
@@ -291,9 +300,10 @@ impl Log {
     ) {
         // Room is made first, so that the new event may lie where an old one lay.
         let old = match record {
-            Record::Event => self.make_room(topic, content.len()),
+            Record::Event => self.make_room(topic, 1, content.len()),
             Record::Ended | Record::Deleted => None,
         };
+        self.last_topic = topic;
         self.head_time = self.head_time.max(now);
         self.head = offset;
         self.head_tag = tag;
@@ -346,6 +356,7 @@ impl Log {
     }
 
     /// The readers of a feed.
+    #[inline]
     pub(crate) fn readers(&mut self, feed: Feed) -> &mut Readers {
         match feed {
             Feed::Topic(id) => self.topics[id as usize]

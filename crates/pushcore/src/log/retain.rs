@@ -1,12 +1,11 @@
 //! What leaves the log: by count and bytes of a topic, by age, by the ceiling, and by being erased.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::delivery::Batch;
 use crate::event::{Event, Header, Record};
 use crate::log::forgotten::Forgotten;
-use crate::log::topic::{Lost, TopicLog};
+use crate::log::topic::{Keys, Lost, TopicLog};
 use crate::log::wildcard::Wildcard;
 use crate::log::{EVENT_OVERHEAD, KEY_OVERHEAD, Log, MAX_TOLD, WILDCARD_ENTRY, cost_of_topic};
 use crate::order::Order;
@@ -15,32 +14,28 @@ use crate::position::{Epoch, Position, Tag};
 use crate::timestamp::Timestamp;
 
 impl Log {
-    /// Lets go of what `topic` has beyond its count and bytes once it has one event more, of so many bytes; the last one
-    /// that went.
+    /// Lets go of what `topic` has beyond its count and bytes, with so many events and bytes to come; the last one that
+    /// went. The newest event is kept however large it is.
     #[inline]
-    pub(crate) fn make_room(&mut self, topic: u32, bytes: usize) -> Option<Arc<Event>> {
-        let mut gone = None;
-        while self.has_too_much(topic, 1, bytes as u64) {
-            gone = Some(self.evict_front(topic));
-        }
-        gone
-    }
-
-    /// Keeps `topic` within its count and bytes.
-    pub(crate) fn retain(&mut self, topic: u32) {
-        while self.has_too_much(topic, 0, 0) {
-            // Something is left of it, so it is not forgotten.
-            self.evict_front(topic);
-        }
-    }
-
-    /// Has it more than its rule says, with what is to come? The newest event is kept however large it is.
-    #[inline]
-    fn has_too_much(&self, topic: u32, events: u64, bytes: u64) -> bool {
+    pub(crate) fn make_room(
+        &mut self,
+        topic: u32,
+        events: usize,
+        bytes: usize,
+    ) -> Option<Arc<Event>> {
         let state = &self.topics[topic as usize];
         let rule = &self.rules[state.rule as usize];
-        let count = state.event_count() as u64 + events;
-        count > 1 && (count > rule.max_events || state.bytes + bytes > rule.max_bytes)
+        let (max_events, max_bytes) = (rule.max_events, rule.max_bytes);
+        let mut events = (state.event_count() + events) as u64;
+        let mut bytes = state.bytes + bytes as u64;
+        let mut gone = None;
+        while events > 1 && (events > max_events || bytes > max_bytes) {
+            let event = self.evict_front(topic);
+            events -= 1;
+            bytes -= event.body_len() as u64;
+            gone = Some(event);
+        }
+        gone
     }
 
     /// Keeps everything within the ceiling, of which the encodings have their own part.
@@ -247,12 +242,12 @@ impl Log {
                     .events
                     .iter()
                     .filter_map(|e| Some((Box::from(e.key()?), e.offset())));
-                let keys: HashMap<Box<str>, u64> = keyed.collect();
+                let keys: Keys = keyed.collect();
                 self.bytes += keys
                     .keys()
                     .map(|key| KEY_OVERHEAD + key.len())
                     .sum::<usize>();
-                state.keys.insert(keys)
+                state.keys.insert(Box::new(keys))
             }
         };
         keys.get(key).is_some_and(|&newest| newest > event.offset())

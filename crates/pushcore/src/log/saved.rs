@@ -165,7 +165,8 @@ impl Log {
                 self.forget_if_idle(topic);
             }
             if self.topics.contains(topic as usize) {
-                self.retain(topic);
+                // Something is left of it, so it is not forgotten.
+                self.make_room(topic, 0, 0);
             }
         }
         self.fit();

@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use http::header::HeaderMap;
+use http::header::{FORWARDED, HeaderMap, VIA};
 
 use crate::config::Network;
+use crate::web::field;
 
 /// The client's address: the peer's, or what trusted proxies say it is
 ///
@@ -14,8 +15,11 @@ use crate::config::Network;
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut client = peer.to_canonical();
+    if !is_trusted(client) {
+        return client;
+    }
     let fields: Vec<&str> = headers
-        .get_all("x-forwarded-for")
+        .get_all(&field::FORWARDED_FOR)
         .iter()
         .map(|value| value.to_str().unwrap_or_default())
         .collect();
@@ -49,12 +53,12 @@ fn address(hop: &str) -> Option<IpAddr> {
 /// tells.
 pub fn is_direct_local(peer: IpAddr, headers: &HeaderMap) -> bool {
     let forwarding = [
-        "forwarded",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-proto",
-        "x-real-ip",
-        "via",
+        &FORWARDED,
+        &field::FORWARDED_FOR,
+        &field::FORWARDED_HOST,
+        &field::FORWARDED_PROTO,
+        &field::REAL_IP,
+        &VIA,
     ];
     peer.to_canonical().is_loopback()
         && !forwarding

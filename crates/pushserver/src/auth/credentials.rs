@@ -7,6 +7,8 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderMap, HeaderName, ORIGIN};
 use http::request::Parts;
 
+use crate::web::field;
+
 /// What a client shows: at most one of these is looked at, the first that is there
 ///
 /// The order is `bearer`, `api_key`, `ticket`, `cookie`. What is shown and is not good is refused, even where showing nothing
@@ -66,7 +68,7 @@ impl<'a> Credentials<'a> {
     ) -> Result<Self, Refusal> {
         let headers = &request.headers;
         let bearer = only(headers, &AUTHORIZATION)?.and_then(bearer_token);
-        let api_key = only(headers, &HeaderName::from_static("x-api-key"))?;
+        let api_key = only(headers, &field::API_KEY)?;
         let cookie = match cookie {
             Some(name) => cookie_named(headers, name)?,
             None => None,
@@ -74,7 +76,7 @@ impl<'a> Credentials<'a> {
         let host = request.uri.authority().map(http::uri::Authority::as_str);
         let host = host.or(only(headers, &HOST)?);
         let same_origin = headers
-            .get("sec-fetch-site")
+            .get(&field::FETCH_SITE)
             .is_some_and(|site| site == "same-origin");
         let origin = only(headers, &ORIGIN)?;
         let own_page = host.filter(|_| same_origin && origin.is_none());

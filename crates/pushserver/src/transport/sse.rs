@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pushcore::{CloseReason, Delivery, End, Subscription, Timestamp};
+use serde::Serialize;
 use serde_json::json;
 use sse_codec::HEARTBEAT;
 
@@ -39,6 +40,13 @@ enum Next {
     Heartbeat,
     /// Nothing any more
     End,
+}
+
+/// What a client is told first
+#[derive(Serialize)]
+struct State<'a> {
+    at: &'a str,
+    connection: String,
 }
 
 /// How the response to an event stream is framed
@@ -84,7 +92,10 @@ impl EventStream {
         opening.extend(encode::sse_control(
             "push.state",
             Some(&at),
-            &json!({ "at": at, "connection": listed.id().to_string() }),
+            &State {
+                at: &at,
+                connection: listed.id().to_string(),
+            },
         ));
         Self {
             subscription,
@@ -180,12 +191,7 @@ impl EventStream {
         ))
     }
 
-    fn control(
-        &self,
-        name: &'static str,
-        id: Option<&str>,
-        data: &impl serde::Serialize,
-    ) -> Output {
+    fn control(&self, name: &'static str, id: Option<&str>, data: &impl Serialize) -> Output {
         Output::Bytes(encode::framed(
             self.form,
             &encode::sse_control(name, id, data),

@@ -133,10 +133,14 @@ fn servers(results: &Results) -> String {
     lines.collect::<String>().trim_end().to_owned()
 }
 
+/// What `cargo xtask doors` measures
+const DOORS: [&str; 2] = ["doors-sse", "doors-ws"];
+
 fn measurements(results: &Results) -> String {
     let mut out = String::new();
-    for scenario in crate::scenario::all() {
-        let Some(outcome) = results.outcomes.get(&scenario.name) else {
+    let scenarios = crate::scenario::all().into_iter().map(|s| s.name);
+    for name in scenarios.chain(DOORS.map(str::to_owned)) {
+        let Some(outcome) = results.outcomes.get(&name) else {
             continue;
         };
         out.push_str(&format!("### {}\n\n", capital(&outcome.title)));
@@ -150,7 +154,7 @@ fn measurements(results: &Results) -> String {
             out.push_str(&format!("| {} |\n", row.join(" | ")));
         }
         out.push('\n');
-        for (file, title) in chart::of(&scenario.name) {
+        for (file, title) in chart::of(&name) {
             out.push_str(&format!("![{title}](performance/{file})\n\n"));
         }
         for row in &outcome.rows {
@@ -162,11 +166,12 @@ fn measurements(results: &Results) -> String {
         if verified > 0 {
             out.push_str(&format!("{verified} events were checked one by one before: none lost, repeated or out of order.\n"));
         }
-        out.push_str(&format!(
-            "`cargo xtask bench server --scenario {} --rounds {}`\n\n",
-            scenario.name,
-            outcome.rounds()
-        ));
+        let rounds = outcome.rounds();
+        let command = match DOORS.contains(&name.as_str()) {
+            true => format!("cargo xtask doors --rounds {rounds}"),
+            false => format!("cargo xtask bench server --scenario {name} --rounds {rounds}"),
+        };
+        out.push_str(&format!("`{command}`\n\n"));
     }
     out.trim_end().to_owned() + "\n"
 }
