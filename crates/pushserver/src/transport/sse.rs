@@ -126,15 +126,24 @@ impl EventStream {
         app: &Arc<App>,
         now: Timestamp,
     ) -> Poll<Output> {
-        let output = match std::mem::replace(&mut self.next, Next::Events) {
-            Next::Opening(bytes) => Output::Bytes(bytes),
-            Next::End => self.last(&[]),
-            _ if self.leave.is_some() => self.goodbye(),
-            Next::Heartbeat => Output::Bytes(encode::framed(self.form, HEARTBEAT)),
-            Next::Events => ready!(self.poll_subscription(cx, app, now)),
+        let output = if self.leave.is_none() && matches!(self.next, Next::Events) {
+            ready!(self.poll_subscription(cx, app, now))
+        } else {
+            self.output_beside_events()
         };
         self.heartbeat_due = now.saturating_add(self.heartbeat);
         Poll::Ready(output)
+    }
+
+    fn output_beside_events(&mut self) -> Output {
+        match std::mem::replace(&mut self.next, Next::Events) {
+            Next::Opening(bytes) => Output::Bytes(bytes),
+            Next::End => self.last(&[]),
+            Next::Heartbeat if self.leave.is_none() => {
+                Output::Bytes(encode::framed(self.form, HEARTBEAT))
+            }
+            Next::Heartbeat | Next::Events => self.goodbye(),
+        }
     }
 
     fn poll_subscription(
