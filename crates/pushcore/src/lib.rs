@@ -83,7 +83,8 @@
 //!     given. `newest` announces one `lag` gap for each pattern that skips something, which ends before the event given next.
 //! 11. A **store** may leave holes between offsets; losses are found by each entry's `previous`, never by counting. What memory
 //!     holds no longer is read from the store by the polls of its own reader (`read_back.rs`) and is no gap; `earliest`, the
-//!     last N and a time begin within memory.
+//!     last N and a time begin within memory, because a subscription says at once where it begins, and where a store does,
+//!     or has its last N, is known only when it was read.
 //! 12. A position that a **hub over a store** was not told of yet, but that the store has, is waited for: its reader comes from
 //!     another hub. A store that was rewound in its epoch is noticed by the tags of the newest 1,024 entries told and of those
 //!     retained in memory.

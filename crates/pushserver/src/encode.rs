@@ -53,7 +53,7 @@ impl Form {
 /// The bytes of a whole batch in one form, shared by everyone who is sent the same batch
 pub(crate) fn batch(app: &App, batch: &Arc<Batch>, form: Form) -> Bytes {
     if let [alone] = batch.events() {
-        return event(app, alone, form);
+        return event_again(app, alone, form);
     }
     batch.form(form as u8, || {
         let inner = form.unchunked();
@@ -73,6 +73,23 @@ pub(crate) fn batch(app: &App, batch: &Arc<Batch>, form: Form) -> Bytes {
             .for_each(|piece| chunk.extend_from_slice(piece));
         chunk.extend_from_slice(b"\r\n");
         chunk.into()
+    })
+}
+
+thread_local! {
+    /// What this thread was asked for last: one event, at most as large as events may be
+    static LAST: RefCell<Option<(Arc<Event>, Form, Bytes)>> = const { RefCell::new(None) };
+}
+
+/// One event in one form, which is mostly the same as for the reader before: then no lock is taken
+fn event_again(app: &App, one: &Arc<Event>, form: Form) -> Bytes {
+    LAST.with_borrow_mut(|last| match last {
+        Some((last, in_form, bytes)) if Arc::ptr_eq(last, one) && *in_form == form => bytes.clone(),
+        _ => {
+            let bytes = event(app, one, form);
+            *last = Some((Arc::clone(one), form, bytes.clone()));
+            bytes
+        }
     })
 }
 

@@ -1,5 +1,6 @@
 //! The scenarios that have a peer: each side's work, by turns.
 
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -51,8 +52,9 @@ impl Scenario {
                 all.push(fan_out(subscribers, burst));
             }
         }
-        all.push(topics(1_000, 16));
-        all.push(topics(1_000, 1));
+        all.push(topics(1_000, 16, Peer::ByName));
+        all.push(topics(1_000, 16, Peer::InAList));
+        all.push(topics(1_000, 1, Peer::InAList));
         all.push(alone());
         all
     }
@@ -101,9 +103,7 @@ fn fan_out(subscribers: u64, burst: u64) -> Scenario {
                     Executor::new((0..subscribers).map(|_| receiver(sender.subscribe())));
                 Box::new(move |turns| {
                     for _ in 0..turns {
-                        for _ in 0..burst {
-                            let _ = black_box(sender.send(message()));
-                        }
+                        (0..burst).for_each(|_| send(&sender));
                         executor.run();
                     }
                 })
@@ -123,22 +123,37 @@ fn fan_out(subscribers: u64, burst: u64) -> Scenario {
     }
 }
 
+/// How the channels of many topics are kept
+#[derive(Clone, Copy, Debug)]
+enum Peer {
+    /// In a table by the topics' names, which is how a publish names its topic here
+    ByName,
+    /// In a list, so that a publisher has its channel in the hand and need not find it
+    InAList,
+}
+
 /// Many topics with one subscriber each; one event to each, and then everybody's turn.
 ///
 /// A channel has room for 16 values, but lets go of each one when its last receiver has taken it: it has the memory of its
 /// newest round, where a log has that of all it keeps. So there is a log that keeps 16 events of each topic, and one that
 /// keeps no more than the channel in fact does.
-fn topics(topics: u64, kept: u64) -> Scenario {
+fn topics(topics: u64, kept: u64, peer: Peer) -> Scenario {
     const ROOM: usize = 16;
+    let names = move || (0..topics as usize).map(topic).collect::<Vec<Topic>>();
+    let channels = match peer {
+        Peer::ByName => "by name",
+        Peer::InAList => "in a list",
+    };
     Scenario {
-        name: format!("{topics} topics, one subscriber each, {kept} kept of each"),
-        turns: 8,
+        name: format!(
+            "{topics} topics of one subscriber, {kept} kept of each; channels {channels}"
+        ),
+        turns: 16,
         events: topics,
         deliveries: topics,
         make: [
             Box::new(move || {
-                let hub = hub(kept);
-                let names: Vec<Topic> = (0..topics as usize).map(topic).collect();
+                let (hub, names) = (hub(kept), names());
                 let readers = names
                     .iter()
                     .map(|name| reader(subscribe(&hub, name, Start::Now)));
@@ -155,10 +170,14 @@ fn topics(topics: u64, kept: u64) -> Scenario {
                 let senders: Vec<_> = (0..topics).map(channel).collect();
                 let receivers = senders.iter().map(|sender| receiver(sender.subscribe()));
                 let mut executor = Executor::new(receivers);
+                let names = names();
+                let by_name: HashMap<Topic, broadcast::Sender<_>> =
+                    names.iter().cloned().zip(senders.clone()).collect();
                 Box::new(move |turns| {
                     for _ in 0..turns {
-                        for sender in &senders {
-                            let _ = black_box(sender.send(message()));
+                        match peer {
+                            Peer::InAList => senders.iter().for_each(send),
+                            Peer::ByName => names.iter().for_each(|name| send(&by_name[name])),
                         }
                         executor.run();
                     }
@@ -176,6 +195,10 @@ fn topics(topics: u64, kept: u64) -> Scenario {
     }
 }
 
+fn send(sender: &broadcast::Sender<Arc<Vec<u8>>>) {
+    let _ = black_box(sender.send(message()));
+}
+
 /// Publishing that nobody reads. A channel without receivers keeps nothing; the log keeps what it is bidden to.
 fn alone() -> Scenario {
     Scenario {
@@ -191,9 +214,7 @@ fn alone() -> Scenario {
             Box::new(|| {
                 let sender = broadcast::channel(1024).0;
                 Box::new(move |turns| {
-                    for _ in 0..turns {
-                        let _ = black_box(sender.send(message()));
-                    }
+                    (0..turns).for_each(|_| send(&sender));
                 })
             }),
             Box::new(|| Box::new(|turns| (0..turns).for_each(|_| drop(message())))),
