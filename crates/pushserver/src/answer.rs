@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version, header};
 
@@ -26,7 +25,7 @@ use crate::tickets;
 use crate::topic_admin;
 use crate::transport::sse::Framing;
 use crate::web::accept::{self, Form};
-use crate::web::body::{Body, Incoming};
+use crate::web::body::{Body, Incoming, Payload};
 use crate::web::problem::Problem;
 use crate::web::query::Query;
 use crate::web::route::Route;
@@ -50,16 +49,12 @@ pub(crate) enum Carrier {
 }
 
 /// Answers one request
-pub(crate) async fn answer<B>(
+pub(crate) async fn answer<B: Payload>(
     app: &Arc<App>,
     request: Request<B>,
     peer: Peer,
     carrier: Carrier,
-) -> Answer
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-    B::Error: std::fmt::Display,
-{
+) -> Answer {
     let (parts, body) = request.into_parts();
     let body = Incoming::new(body, &app.config.http);
     let cors = match access::check_origin(app, &parts) {
@@ -88,17 +83,13 @@ fn refuse(app: &App, problem: Problem) -> Response<Body> {
     problem.into_response()
 }
 
-async fn dispatch<B>(
+async fn dispatch<B: Payload>(
     app: &Arc<App>,
     parts: &Parts,
     body: Incoming<B>,
     peer: Peer,
     carrier: Carrier,
-) -> Result<Answer, Problem>
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-    B::Error: std::fmt::Display,
-{
+) -> Result<Answer, Problem> {
     let grant = || access::authorize(app, parts, peer);
     let from = access::client(app, parts, peer);
     let method = &parts.method;

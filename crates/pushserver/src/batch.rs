@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use pushcore::Grant;
@@ -13,7 +12,7 @@ use crate::event_input::EventInput;
 use crate::publish::{
     Entry, Results, json_response, publish_entries, result_object, write_receipt,
 };
-use crate::web::body::{Body, Incoming};
+use crate::web::body::{Body, Incoming, Payload};
 use crate::web::problem::Problem;
 use crate::web::query::Query;
 
@@ -21,17 +20,13 @@ use crate::web::query::Query;
 ///
 /// A batch that does not parse is refused whole, with the place of the first fault; nothing of it is published
 /// then. Events of a batch that parses are answered one by one, in order.
-pub(crate) async fn publish<B>(
+pub(crate) async fn publish<B: Payload>(
     app: &Arc<App>,
     parts: &Parts,
     body: Incoming<B>,
     grant: &Grant,
     from: IpAddr,
-) -> Result<Response<Body>, Problem>
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-    B::Error: std::fmt::Display,
-{
+) -> Result<Response<Body>, Problem> {
     Query::parse(parts.uri.query(), &[])?;
     let body = body.whole(app.config.http.max_body_bytes).await?;
     let entries = parse(&body)?;

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use pushcore::{
@@ -15,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::lines::Lines;
-use crate::web::body::{Body, Incoming};
+use crate::web::body::{Body, Incoming, Payload};
 use crate::web::field;
 use crate::web::problem::Problem;
 use crate::web::query::Query;
@@ -23,18 +22,14 @@ use crate::web::query::Query;
 const PARAMETERS: &[&str] = &["type", "key", "end", "each"];
 
 /// `POST` or `PUT /topics/{topic}`
-pub(crate) async fn publish<B>(
+pub(crate) async fn publish<B: Payload>(
     app: &Arc<App>,
     topic: &str,
     parts: &Parts,
     body: Incoming<B>,
     grant: &Grant,
     from: IpAddr,
-) -> Result<Response<Body>, Problem>
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-    B::Error: std::fmt::Display,
-{
+) -> Result<Response<Body>, Problem> {
     let topic = Topic::parse(topic).map_err(|error| Problem::bad_topic(error.to_string()))?;
     if !grant.may_publish(&topic) {
         return Err(Problem::forbidden(format!(
@@ -74,18 +69,14 @@ where
 /// Publishes each line as it arrives; the answer tells how many
 ///
 /// There is no limit on the whole, only on the time between two pieces and on one line.
-async fn publish_lines<B>(
+async fn publish_lines<B: Payload>(
     app: &Arc<App>,
     template: Template,
     end: bool,
     mut body: Incoming<B>,
     grant: &Grant,
     from: IpAddr,
-) -> Result<Response<Body>, Problem>
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-    B::Error: std::fmt::Display,
-{
+) -> Result<Response<Body>, Problem> {
     if template.idempotency.is_some() {
         return Err(Problem::bad_parameter(
             "`Idempotency-Key` names one event and cannot be used with `each=line`",

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use pushcore::{Grant, Pattern, Revocation, Timestamp};
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::publish::json_response;
-use crate::web::body::{Body, Incoming};
+use crate::web::body::{Body, Incoming, Payload};
 use crate::web::problem::Problem;
 use crate::web::query::Query;
 
@@ -38,16 +37,12 @@ struct Order {
 /// `POST /admin/revocations`; answers until when it is remembered: `{"until":MILLISECONDS}`
 ///
 /// Open streams end before the answer is sent, but for what is on its way to their sockets.
-pub(crate) async fn revoke<B>(
+pub(crate) async fn revoke<B: Payload>(
     app: &App,
     parts: &Parts,
     body: Incoming<B>,
     grant: &Grant,
-) -> Result<Response<Body>, Problem>
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-    B::Error: std::fmt::Display,
-{
+) -> Result<Response<Body>, Problem> {
     if !grant.admin {
         return Err(Problem::forbidden(
             "only an administrator may take authority back",

@@ -18,7 +18,7 @@ use crate::auth::Authorizer;
 use crate::config::Config;
 use crate::leaving::Phase;
 use crate::peer::Peer;
-use crate::web::body::Body;
+use crate::web::body::{Body, Payload};
 
 /// Everything the server does, as a `tower` and a `hyper` service
 ///
@@ -103,14 +103,10 @@ impl PushService {
         self.app.leaving.enter(Phase::Leaving);
     }
 
-    async fn respond<B>(
+    async fn respond<B: Payload>(
         app: Arc<App>,
         mut request: Request<B>,
-    ) -> Result<Response<Body>, Infallible>
-    where
-        B: http_body::Body<Data = Bytes> + Unpin,
-        B::Error: std::fmt::Display,
-    {
+    ) -> Result<Response<Body>, Infallible> {
         let unknown = PeerAddr(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
         let PeerAddr(addr) = request.extensions().get().copied().unwrap_or(unknown);
         let upgrade = hyper::upgrade::on(&mut request);

@@ -1,6 +1,5 @@
 //! `POST /tickets`: a grant that fits into a URL, for clients that cannot send header fields.
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use pushcore::{Grant, Pattern};
@@ -10,7 +9,7 @@ use serde_json::json;
 use crate::app::App;
 use crate::auth::TicketError;
 use crate::publish::json_response;
-use crate::web::body::{Body, Incoming};
+use crate::web::body::{Body, Incoming, Payload};
 use crate::web::problem::Problem;
 use crate::web::query::Query;
 
@@ -31,16 +30,12 @@ struct Wish {
 /// `POST /tickets`: `{"match":[patterns],"lifetime":"15m"}` is answered by `{"ticket","expires"}`
 ///
 /// The ticket reads what `grant` may read and the wish names, no longer than either allows.
-pub(crate) async fn issue<B>(
+pub(crate) async fn issue<B: Payload>(
     app: &App,
     parts: &Parts,
     body: Incoming<B>,
     grant: &Grant,
-) -> Result<Response<Body>, Problem>
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-    B::Error: std::fmt::Display,
-{
+) -> Result<Response<Body>, Problem> {
     Query::parse(parts.uri.query(), &[])?;
     let wish: Wish = body.json(MAX_BODY_BYTES, EXAMPLE).await?;
     let parse = |text: &String| {

@@ -125,6 +125,14 @@ fn split_off(left: &mut Option<Bytes>, len: usize) -> Option<Bytes> {
     }
 }
 
+/// What carries a request's body: hyper, or whatever program the service is mounted in
+pub(crate) trait Payload:
+    http_body::Body<Data = Bytes, Error: std::fmt::Display> + Unpin
+{
+}
+
+impl<B> Payload for B where B: http_body::Body<Data = Bytes, Error: std::fmt::Display> + Unpin {}
+
 /// A request's body, read a piece at a time
 ///
 /// Each wait for the next piece ends after `body_idle_timeout`, and the wait for the whole after `body_timeout`, so that a
@@ -135,11 +143,7 @@ pub(crate) struct Incoming<B> {
     all: Duration,
 }
 
-impl<B> Incoming<B>
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-    B::Error: std::fmt::Display,
-{
+impl<B: Payload> Incoming<B> {
     pub(crate) fn new(body: B, limits: &config::Http) -> Self {
         Self {
             body,
