@@ -133,15 +133,17 @@ impl Account {
     /// The log lost what lay behind `head` (0 with a new epoch) while this stream was open.
     pub(super) fn rewind(&mut self, head: u64, reason: GapReason, log: &Published) {
         let last = self.last;
+        let is_of_epoch = |owed: &Owed| owed.must_be_said && owed.foreign == Some(GapReason::Epoch);
+        // Then it hears of that alone, for what it has added since too, and reads from the start.
+        let hears_of_epoch = reason == GapReason::Rewound && self.patterns.iter().any(is_of_epoch);
         for owed in &mut self.patterns {
-            if reason == GapReason::Rewound
-                && owed.must_be_said
-                && owed.foreign == Some(GapReason::Epoch)
-            {
-                // It is to be told of the epoch still, and that it reads from the start.
+            if hears_of_epoch && is_of_epoch(owed) {
                 continue;
             }
-            owed.foreign = Some(reason);
+            owed.foreign = Some(match hears_of_epoch {
+                true => GapReason::Epoch,
+                false => reason,
+            });
             owed.must_be_said =
                 reason == GapReason::Epoch || last > head || owed.gap_through > head;
             owed.next = owed.next.min(log.of(&owed.pattern).len());

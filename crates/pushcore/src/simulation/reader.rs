@@ -1,13 +1,15 @@
 //! The readers of a world: they come, read, wait, are cut and come back, and change what they read.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::oracle::Account;
 use super::scenery::{self, one_more_pattern};
 use super::shared::known_to;
 use super::world::{Scale, World};
+use crate::call::Notify;
 use crate::config::LagPolicy;
 use crate::delivery::{Budget, CloseReason, Delivery, EndReason, GapReason};
 use crate::grant::Grant;
@@ -43,11 +45,24 @@ pub(super) struct Stream {
     heard: Option<usize>,
 }
 
-struct Flag(AtomicBool);
+pub(super) struct Flag(AtomicBool);
 
 impl Wake for Flag {
     fn wake(self: Arc<Self>) {
         self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Whoever is told by number which of its readers have something to read, each by the flag that its waker would set
+#[derive(Default)]
+pub(super) struct Bells(Mutex<BTreeMap<u32, Arc<Flag>>>);
+
+impl Notify for Bells {
+    fn notify(&self, keys: &[u32]) {
+        let flags = self.0.lock().expect("nobody panics here");
+        for key in keys {
+            flags[key].0.store(true, Ordering::SeqCst);
+        }
     }
 }
 
@@ -124,9 +139,20 @@ impl World {
             grant: grant.map(Arc::new),
             presence,
         };
-        let subscription = self.hubs[hub]
+        let mut subscription = self.hubs[hub]
             .subscribe(options, self.now)
             .map_err(|e| e.to_string())?;
+        let waker = Arc::new(Flag(AtomicBool::new(false)));
+        if self.random.next().is_multiple_of(3) {
+            let key = index as u32;
+            self.bells
+                .0
+                .lock()
+                .expect("nobody panics here")
+                .insert(key, waker.clone());
+            let owner: Arc<dyn Notify> = self.bells.clone();
+            subscription.notify(&owner, key);
+        }
         let at = subscription.position();
         let line = format!("connect {index} {:?} {start:?} at {at}", reader.patterns);
         let foreign = match reader.position {
@@ -149,7 +175,7 @@ impl World {
             subscription,
             hub,
             account,
-            waker: Arc::new(Flag(AtomicBool::new(false))),
+            waker,
             parked: false,
             expires,
             common: reader.common,

@@ -1,8 +1,10 @@
 //! One small world: a hub, publishers, time, restarts, and readers (`reader.rs`); all from a seed.
 
+use std::sync::Arc;
+
 use super::oracle::Published;
 use super::people::People;
-use super::reader::Reader;
+use super::reader::{Bells, Reader};
 use super::scenery;
 use super::shared::Shared;
 use crate::config::HubConfig;
@@ -45,6 +47,8 @@ pub(super) struct World {
     /// Who is present, by hub
     pub(super) people: Vec<People>,
     pub(super) readers: Vec<Reader>,
+    /// Who is told by number, for some of them
+    pub(super) bells: Arc<Bells>,
     saved: Option<(Vec<u8>, u64)>,
     pub(super) retry: Option<(NewEvent, Receipt, Timestamp)>,
     lives: u64,
@@ -100,6 +104,7 @@ impl World {
             now,
             published,
             readers,
+            bells: Arc::default(),
             saved: None,
             retry: None,
             lives: 1,
