@@ -238,7 +238,7 @@ fn push_js_renews_its_token(transport: &str) {
     let allowed = format!("allowed_origins={}", page.origin());
     let server = Server::with(&[&allowed, SECRET, "auth.leeway=0s", "stream.retry=200ms"]);
     // Long enough for a browser to start beside whatever else the machine does.
-    let (short, long) = (lasting("10s"), lasting("1h"));
+    let (short, long) = (lasting("20s"), lasting("1h"));
     let url = server.url("");
     let asked = [
         ("with", "push-js"),
