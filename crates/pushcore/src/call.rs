@@ -123,7 +123,14 @@ impl Calls {
     pub(crate) fn push(&mut self, call: Call) {
         match call {
             Call::Waker(waker) if self.first.is_none() => self.first = Some(waker),
-            other => self.lists().push(other),
+            Call::Waker(waker) => self.lists().wakers.push(waker),
+            Call::Key(Key { group, key }) => {
+                let known = self.more.as_deref_mut();
+                match known.and_then(|lists| lists.told.get_mut(group as usize)) {
+                    Some(told) => told.keys.push(key),
+                    None => self.lists().told_of(group).keys.push(key),
+                }
+            }
         }
     }
 
@@ -154,17 +161,13 @@ impl Calls {
 }
 
 impl Lists {
-    fn push(&mut self, call: Call) {
-        match call {
-            Call::Waker(waker) => self.wakers.push(waker),
-            Call::Key(Key { group, key }) => {
-                let group = group as usize;
-                if self.told.len() <= group {
-                    self.told.resize_with(group + 1, Told::default);
-                }
-                self.told[group].keys.push(key);
-            }
+    #[inline(never)]
+    fn told_of(&mut self, group: u32) -> &mut Told {
+        let group = group as usize;
+        if self.told.len() <= group {
+            self.told.resize_with(group + 1, Told::default);
         }
+        &mut self.told[group]
     }
 
     #[inline(never)]

@@ -316,6 +316,7 @@ impl Listed {
     }
 
     /// Counts what the subscription has just answered
+    #[inline]
     pub(crate) fn note(&mut self, app: &App, polled: &Poll<Delivery>, now: Timestamp) {
         match polled {
             Poll::Ready(Delivery::Batch(batch)) => {

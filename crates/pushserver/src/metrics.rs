@@ -1,10 +1,11 @@
 //! What the server counts about itself.
 //!
-//! The path of an event touches three atomics per batch and connection, in a cell that only its own thread uses, and
-//! neither a lock nor a name. Names come in when somebody asks ([`export`]).
+//! The path of an event touches three atomics in a cell that only its own thread uses, and neither a lock nor a name: per batch
+//! and connection, or in a shard's turn once for all that are alike ([`Turn`]). Names come in when somebody asks ([`export`]).
 
 pub(crate) mod export;
 mod lag;
+mod turn;
 
 use std::cell::Cell as ThreadCell;
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use pushcore::{Batch, GapReason, Timestamp};
 
 use self::lag::Lag;
+pub(crate) use self::turn::Turn;
 
 /// How events reach a client
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,12 +91,22 @@ impl Metrics {
     pub(crate) fn delivered(&self, transport: Transport, batch: &Batch, head: u64, now: Timestamp) {
         let events = batch.events();
         let count = events.len() as u64;
-        let cell = self.cell();
-        cell.delivered[transport as usize].fetch_add(count, Ordering::Relaxed);
         let oldest = events.first().filter(|oldest| oldest.offset() > head);
-        if let Some(oldest) = oldest {
-            let millis = now.0.saturating_sub(oldest.time().0);
-            cell.lag[transport as usize].observe(millis, count);
+        let lag = oldest.map(|oldest| now.0.saturating_sub(oldest.time().0));
+        if !self.add_to_turn(transport, count, lag) {
+            let lagging = lag.map_or(0, |_| count);
+            self.count_delivered(transport, count, lagging, lag.unwrap_or_default());
+        }
+    }
+
+    /// Counts `events`, of which `lagging` are late by so many milliseconds and the others history
+    fn count_delivered(&self, transport: Transport, events: u64, lagging: u64, millis: u64) {
+        let cell = self.cell();
+        if events > 0 {
+            cell.delivered[transport as usize].fetch_add(events, Ordering::Relaxed);
+        }
+        if lagging > 0 {
+            cell.lag[transport as usize].observe(millis, lagging);
         }
     }
 

@@ -159,6 +159,7 @@ impl Shard {
     /// One pass over all that is marked or due; answers when the next deadline is
     fn turn(&self) -> Option<Timestamp> {
         let mut now = self.app.clock.now();
+        let _counted_at_its_end = self.app.metrics.turn();
         let state = &mut *self.state.borrow_mut();
         let mut todo = std::mem::take(&mut state.todo);
         self.dirty.take(&mut todo);

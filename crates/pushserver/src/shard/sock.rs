@@ -27,6 +27,7 @@ impl Sock {
     /// Writes what fits without waiting
     ///
     /// `Poll::Pending` arms the waker for writability.
+    #[inline]
     pub(crate) fn poll_write_now(
         &mut self,
         cx: &mut Context<'_>,

@@ -89,6 +89,7 @@ impl Door {
     /// The next bytes to send
     ///
     /// `Poll::Pending` has armed the waker for the next event.
+    #[inline]
     pub(crate) fn poll_output(
         &mut self,
         cx: &mut Context<'_>,

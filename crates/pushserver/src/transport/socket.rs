@@ -111,7 +111,11 @@ impl Socket {
     }
 
     /// What goes before events: queued messages, pongs, pings, the close frame; `Last` once nothing may follow
+    #[inline]
     pub(crate) fn poll_control(&mut self) -> Option<Output> {
+        if self.outbox.is_none() && !self.connection.has_transmit() && self.connection.may_send() {
+            return None;
+        }
         let mut out = self
             .outbox
             .take()
