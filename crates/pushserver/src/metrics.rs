@@ -1,7 +1,7 @@
 //! What the server counts about itself.
 //!
 //! The path of an event touches three atomics in a cell that only its own thread uses, and neither a lock nor a name: per batch
-//! and connection, or in a shard's turn once for all that are alike ([`Turn`]). Names come in when somebody asks ([`export`]).
+//! and connection, or in a shard's turn once for all that are alike ([`turn`]). Names come in when somebody asks ([`export`]).
 
 pub(crate) mod export;
 mod lag;
@@ -15,7 +15,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use pushcore::{Batch, GapReason, Timestamp};
 
 use self::lag::Lag;
-pub(crate) use self::turn::Turn;
 
 /// How events reach a client
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
