@@ -298,6 +298,23 @@ fn a_message_sent_with_the_handshake_is_read() {
 }
 
 #[test]
+fn what_was_published_before_a_message_without_meaning_stands_and_is_answered() {
+    let server = Server::start();
+    let mut stream = EventStream::follow(&server, "/topics/a");
+    let mut socket = WebSocket::push(&server, "/topics");
+    socket.next_json();
+    let publish = br#"{"ref":1,"publish":{"topic":"a","data":"stands"}}"#;
+    // One write, so that one read brings both; masked with zeros, which a client may draw.
+    let mut frames = vec![0x81, 0x80 | publish.len() as u8, 0, 0, 0, 0];
+    frames.extend_from_slice(publish);
+    frames.extend_from_slice(&[0x82, 0x80, 0, 0, 0, 0]);
+    socket.send_raw(&frames);
+    assert_eq!(socket.next_json()["ref"], 1);
+    assert_eq!(socket.closed().0, 4504);
+    assert_eq!(stream.next_data(1), ["stands"]);
+}
+
+#[test]
 fn a_pattern_has_no_plain_mode() {
     let server = Server::start();
     for target in ["/topics/a/*", "/topics?match=a&match=b", "/topics"] {

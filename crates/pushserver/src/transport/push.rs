@@ -1,18 +1,21 @@
 //! WebSocket with the subprotocol `push.v1`: commands and events as JSON text messages.
 
+mod obey;
+mod run;
+
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pushcore::{CloseReason, Delivery, Grant, Pattern, Subscription, Timestamp, Topic};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use ws_codec::Message;
 use ws_codec::handshake::Deflate;
 
+use self::run::{Run, reply};
 use super::Output;
-use super::command::{Command, Envelope, Failure, presence_message};
+use super::command::{Failure, presence_message};
 use super::history::History;
 use super::plain::restart_frame;
 use super::renewal::{Awaited, Renewal};
@@ -23,12 +26,8 @@ use crate::close_codes::Closing;
 use crate::connections::Listed;
 use crate::encode::{self, Form, GapObject};
 use crate::follow;
-use crate::publish::{
-    Entry, Results, publish_entries, publish_problem, result_object, write_receipt,
-};
-use crate::rates::{self, Allowance};
+use crate::rates::Allowance;
 use crate::refresh::renewed;
-use crate::web::problem::Problem;
 
 /// A connection that subscribes, publishes and asks by commands
 pub(crate) struct PushSocket {
@@ -176,7 +175,7 @@ impl PushSocket {
             {
                 return;
             }
-            if self.waiting.is_empty() || !self.has_room(app) {
+            if self.waiting.is_empty() || !self.takes_commands(app) {
                 return;
             }
             self.obey_waiting(app, now);
@@ -275,166 +274,18 @@ impl PushSocket {
         self.obey_waiting(app, now);
     }
 
-    /// Carries out the commands that have come, up to one whose publishes the store has yet to answer
-    ///
-    /// Publishes that follow each other go to the log together.
-    fn obey_waiting(&mut self, app: &Arc<App>, now: Timestamp) {
-        if self.is_closed {
-            self.waiting.clear();
-        }
-        let mut run = Run::default();
-        while self.publishing.is_none()
-            && self.renewing.is_none()
-            && self.history.is_none()
-            && !self.is_closed
-            && self.has_room(app)
-            && let Some(message) = self.waiting.pop_front()
-        {
-            let Message::Text(text) = &message else {
-                let reason = "push.v1 speaks JSON text messages; binary ones have no meaning";
-                self.socket.close(Closing::BadMessage.frame(reason), now);
-                return;
-            };
-            let envelope = match Envelope::parse(text) {
-                Ok(envelope) => envelope,
-                Err(fault) => {
-                    self.publish(app, std::mem::take(&mut run));
-                    // What is no command was looked at all the same.
-                    let failure = match self.spend_command(app, now) {
-                        Ok(()) => fault.failure,
-                        Err(problem) => {
-                            app.metrics.refused(problem.kind());
-                            problem.into()
-                        }
-                    };
-                    reply(&mut self.socket, fault.reference, Err(failure));
-                    continue;
-                }
-            };
-            if let Err(problem) = self.spend(app, &envelope.command, now) {
-                app.metrics.refused(problem.kind());
-                self.publish(app, std::mem::take(&mut run));
-                reply(&mut self.socket, envelope.reference, Err(problem.into()));
-                continue;
-            }
-            let result = match envelope.command {
-                Command::Refresh(refresh) => {
-                    self.publish(app, std::mem::take(&mut run));
-                    let (address, reference) = (self.listed.address(), envelope.reference);
-                    let renewal = Renewal::start(app, refresh, address, reference);
-                    self.renewing = Some(Box::new(renewal));
-                    // Most know at once.
-                    let _ = self.poll_renewing(&mut Context::from_waker(Waker::noop()), app, now);
-                    continue;
-                }
-                Command::Ping => Ok(json!({})),
-                _ if self.awaited.is_some() => Err(Failure::new(
-                    "unauthorized",
-                    "the first message of this connection is {\"refresh\":{\"token\":\"…\"}}",
-                )),
-                Command::Publish(inputs) => {
-                    match inputs.append_to(&mut run.entries, &self.grant, now) {
-                        Ok(count) => {
-                            run.commands.push((envelope.reference, count));
-                            continue;
-                        }
-                        Err(failure) => Err(failure),
-                    }
-                }
-                Command::History(history) => {
-                    self.publish(app, std::mem::take(&mut run));
-                    match history.run(app, &self.grant, now) {
-                        Ok(page) => {
-                            let reference = envelope.reference.as_ref();
-                            self.history = History::answer(app, page, reference, &mut self.socket);
-                            continue;
-                        }
-                        Err(failure) => Err(failure),
-                    }
-                }
-                other => {
-                    self.publish(app, std::mem::take(&mut run));
-                    self.obey(app, other, now)
-                }
-            };
-            reply(&mut self.socket, envelope.reference, result);
-        }
-        self.publish(app, run);
-    }
-
-    /// Takes a command from what the connection may say, and its events from what its subject may publish
-    fn spend(
-        &mut self,
-        app: &Arc<App>,
-        command: &Command<'_>,
-        now: Timestamp,
-    ) -> Result<(), Problem> {
-        self.spend_command(app, now)?;
-        let Command::Publish(inputs) = command else {
-            return Ok(());
-        };
-        let (subject, address) = (self.grant.subject.as_deref(), self.listed.address());
-        app.publish_rates.admit(subject, address, inputs.len(), now)
-    }
-
-    fn spend_command(&mut self, app: &Arc<App>, now: Timestamp) -> Result<(), Problem> {
-        if app.publish_rates.is_open() {
-            return Ok(());
-        }
-        let Some(per_second) = app.config.rates.connection_commands_per_second else {
-            return Ok(());
-        };
-        let allowance = self
-            .commands
-            .get_or_insert_with(|| Allowance::full(per_second, now));
-        allowance.take(per_second, 1, now).map_err(|wait| {
-            let setting = "rates.connection_commands_per_second";
-            rates::too_many("too-many-commands", setting, wait)
-        })
-    }
-
-    fn obey(
-        &mut self,
-        app: &Arc<App>,
-        command: Command<'_>,
-        now: Timestamp,
-    ) -> Result<Value, Failure> {
-        match command {
-            Command::Subscribe(subscribe) => {
-                subscribe.run(app, &mut self.subscription, &self.grant, now)
-            }
-            Command::Unsubscribe(unsubscribe) => unsubscribe.run(&mut self.subscription),
-            Command::Presence(presence) => presence.run(app, &self.grant, now),
-            Command::Join(join) => join.run(app, &mut self.present, &self.grant, now),
-            Command::Leave(leave) => leave.run(&mut self.present),
-            Command::Publish(_) | Command::History(_) | Command::Refresh(_) | Command::Ping => {
-                Ok(json!({}))
-            }
-        }
-    }
-
-    fn publish(&mut self, app: &Arc<App>, mut run: Run) {
-        if run.is_empty() {
-            return;
-        }
-        match run.start(app, self.grant.subject.as_deref()) {
-            Poll::Ready(results) => run.answer(&mut self.socket, results),
-            Poll::Pending => self.publishing = Some(Box::new(run)),
-        }
-    }
-
     /// Commands are taken only while the one before is answered and its answer is on its way
     pub(crate) fn wants_input(&self, app: &Arc<App>) -> bool {
+        self.waiting.is_empty() && self.takes_commands(app)
+    }
+
+    /// Whether no answer is under way, and another may be queued: one read can bring a thousand commands, and each may ask
+    /// for a megabyte
+    fn takes_commands(&self, app: &App) -> bool {
         self.publishing.is_none()
             && self.renewing.is_none()
             && self.history.is_none()
-            && self.waiting.is_empty()
-            && self.has_room(app)
-    }
-
-    /// Whether another answer may be queued: one read can bring a thousand commands, and each may ask for a megabyte
-    fn has_room(&self, app: &App) -> bool {
-        self.socket.queued() <= app.config.stream.send_buffer_bytes
+            && self.socket.queued() <= app.config.stream.send_buffer_bytes
     }
 
     pub(crate) fn handle_time(&mut self, now: Timestamp) {
@@ -466,77 +317,4 @@ impl PushSocket {
 fn may_stay(app: &App, grant: &Grant, topic: &Topic, now: Timestamp) -> bool {
     let pattern = [Pattern::exact(topic.clone())];
     app.hub.check_reading(grant, &pattern, now).is_ok()
-}
-
-/// Publishes that came one after another: one batch for the log, an answer for each command
-#[derive(Default)]
-struct Run {
-    entries: Vec<Entry>,
-    commands: Vec<(Option<Value>, usize)>,
-    publishing: Option<Pin<Box<dyn Future<Output = Results> + Send>>>,
-}
-
-impl Run {
-    fn is_empty(&self) -> bool {
-        self.commands.is_empty()
-    }
-
-    /// Hands the batch to the hub; over the memory log the answers are there at once
-    fn start(&mut self, app: &Arc<App>, subject: Option<&str>) -> Poll<Results> {
-        let (app, entries) = (Arc::clone(app), std::mem::take(&mut self.entries));
-        let subject = subject.map(str::to_owned);
-        self.publishing = Some(Box::pin(async move {
-            publish_entries(&app, entries, subject.as_deref()).await
-        }));
-        self.poll(&mut Context::from_waker(Waker::noop()))
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Results> {
-        let publishing = self
-            .publishing
-            .as_mut()
-            .expect("a run that waits has been started");
-        Pin::new(publishing).poll(cx)
-    }
-
-    /// A command that carries no reference is answered only if it failed
-    fn answer(self, socket: &mut Socket, results: Results) {
-        let mut results = results.into_iter();
-        for (reference, count) in self.commands {
-            if count == 1 {
-                match (results.next(), reference) {
-                    (Some(Ok(_)), None) | (None, _) => {}
-                    (Some(Ok(receipt)), Some(reference)) => {
-                        let mut answer = format!("{{\"ref\":{reference},\"result\":");
-                        write_receipt(&receipt, &mut answer);
-                        answer.push('}');
-                        socket.say(&answer);
-                    }
-                    (Some(Err(error)), reference) => {
-                        reply(socket, reference, Err(publish_problem(&error).into()));
-                    }
-                }
-                continue;
-            }
-            let answers: Vec<_> = results.by_ref().take(count).collect();
-            let failed = answers.iter().any(Result::is_err);
-            if reference.is_none() && !failed {
-                continue;
-            }
-            let results: Vec<_> = answers.iter().map(result_object).collect();
-            reply(socket, reference, Ok(json!({ "results": results })));
-        }
-    }
-}
-
-fn reply(socket: &mut Socket, reference: Option<Value>, result: Result<Value, Failure>) {
-    let mut message = Map::new();
-    if let Some(reference) = reference {
-        message.insert("ref".to_owned(), reference);
-    }
-    match result {
-        Ok(result) => message.insert("result".to_owned(), result),
-        Err(failure) => message.insert("error".to_owned(), failure.object()),
-    };
-    socket.say(&Value::Object(message).to_string());
 }
