@@ -1,6 +1,8 @@
 //! One page of the log: polling over HTTP, and `history` over WebSocket.
 
 mod body;
+#[cfg(test)]
+mod fixture;
 mod text;
 mod turns;
 

@@ -125,37 +125,20 @@ impl<'a> Rest<'a> {
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::fixture::published;
     use super::*;
     use crate::app::App;
     use crate::config::Config;
-    use pushcore::{Budget, Hub, NewEvent, Pattern, Start, SubscribeOptions, Topic};
 
     /// A page of events whose data have these lengths
     fn page(lengths: &[usize]) -> Page {
         let app = App::new(Config::default(), None).unwrap();
-        for (index, len) in lengths.iter().enumerate() {
-            let event = NewEvent::new(Topic::parse("a").unwrap(), data(index, *len));
-            let published = app.hub.publish(vec![event], None, app.clock.now());
-            assert!(published.try_ready().is_ok());
-        }
-        history(&app.hub, &app)
-    }
-
-    fn history(hub: &Hub, app: &App) -> Page {
-        let options = SubscribeOptions {
-            patterns: vec![Pattern::parse("a").unwrap()],
-            start: Start::Earliest,
-            ..SubscribeOptions::default()
-        };
-        let budget = Budget {
-            events: 1000,
-            bytes: usize::MAX,
-        };
-        hub.history(options, budget, app.clock.now()).unwrap()
+        let data = lengths.iter().enumerate();
+        published(&app, data.map(|(index, len)| data_of(index, *len)))
     }
 
     /// Something that JSON must escape, at the beginning of each
-    fn data(index: usize, len: usize) -> String {
+    fn data_of(index: usize, len: usize) -> String {
         let mut data = format!("\"{index}\n");
         data.push_str(&"x".repeat(len.saturating_sub(data.len())));
         data

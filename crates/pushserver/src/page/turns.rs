@@ -87,8 +87,9 @@ impl Drop for Writing {
 
 #[cfg(test)]
 mod tests {
-    use pushcore::{Budget, NewEvent, Page, Pattern, Start, SubscribeOptions, Topic};
+    use pushcore::Page;
 
+    use super::super::fixture::published;
     use super::super::text::SLICE_BYTES;
     use super::*;
     use crate::app::App;
@@ -99,20 +100,7 @@ mod tests {
         config.server.shards = std::num::NonZeroUsize::MIN;
         config.stream.max_large_pages = 2;
         let app = App::new(config, None).unwrap();
-        let events =
-            vec![NewEvent::new(Topic::parse("a").unwrap(), "x".repeat(SLICE_BYTES)); slices];
-        let published = app.hub.publish(events, None, app.clock.now());
-        assert!(published.try_ready().is_ok());
-        let options = SubscribeOptions {
-            patterns: vec![Pattern::parse("a").unwrap()],
-            start: Start::Earliest,
-            ..SubscribeOptions::default()
-        };
-        let budget = Budget {
-            events: 1000,
-            bytes: usize::MAX,
-        };
-        let page = app.hub.history(options, budget, app.clock.now()).unwrap();
+        let page = published(&app, vec!["x".repeat(SLICE_BYTES); slices]);
         (app, page)
     }
 
