@@ -114,7 +114,7 @@ impl Batch {
         self.bytes
     }
 
-    /// The whole batch in the form `index`, made by `encode` at most once while it is cached; see [`Event::form`].
+    /// The whole batch in the form `index`, made by `encode` once and kept; see [`Event::form`].
     pub fn form(self: &Arc<Batch>, index: u8, encode: impl FnOnce() -> Bytes) -> Bytes {
         let holder = || Holder::Batch(Arc::downgrade(self));
         let cache = self.events.first().form_cache();

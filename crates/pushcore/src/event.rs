@@ -2,6 +2,7 @@
 
 mod content;
 mod data;
+mod marks;
 mod new;
 
 use std::fmt;
@@ -16,6 +17,8 @@ use crate::topic::Topic;
 pub(crate) use content::{Content, Parts};
 use data::Body;
 pub use data::{Data, DataRef};
+use marks::Marks;
+pub(crate) use marks::Record;
 pub use new::NewEvent;
 
 /// An event in the log; readers share it
@@ -32,7 +35,7 @@ pub struct Event {
     event_type: u8,
     key: u8,
     content_type: u8,
-    record: Record,
+    marks: Marks,
 }
 
 /// What events of one topic have in common
@@ -40,17 +43,6 @@ pub(crate) struct Header {
     pub(crate) topic: Topic,
     pub(crate) epoch: Epoch,
     pub(crate) forms: Arc<FormCache>,
-}
-
-/// What an entry of the log is
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Record {
-    /// An event, for readers
-    Event,
-    /// The end of a topic, which readers are told as [`End`](crate::End)
-    Ended,
-    /// The end of a topic whose events were erased
-    Deleted,
 }
 
 impl Event {
@@ -118,13 +110,17 @@ impl Event {
         self.time
     }
 
-    /// The event in the form `index`, encoded by `encode` at most once while it is cached.
+    /// The event in the form `index`, made by `encode` at the first asking and at the second, which keeps it: an event that
+    /// is asked for once, as where each topic has its own reader, takes no memory for a form.
     ///
-    /// The caller chooses what an index means; a hub serves one meaning. Forms live in a cache that counts in the log's
+    /// The caller chooses what an index means; a hub serves one meaning. Forms are kept in a cache that counts in the log's
     /// ceiling ([`HubConfig::max_form_bytes`](crate::HubConfig)): the oldest are let go first, and `encode` is
     /// asked again for those. It runs without a lock and may ask for another form of the same event. Two threads that ask
     /// at the same time may both encode; one result is kept.
     pub fn form(self: &Arc<Event>, index: u8, encode: impl FnOnce() -> Bytes) -> Bytes {
+        if self.marks.is_first_asking(index) {
+            return encode();
+        }
         let holder = || Holder::Event(Arc::downgrade(self));
         self.forms
             .get_or_encode(index, &self.header.forms, holder, encode)
@@ -153,7 +149,7 @@ impl Event {
     }
 
     pub(crate) fn record(&self) -> Record {
-        self.record
+        self.marks.record()
     }
 
     /// Bytes of the data and the labels.
@@ -290,8 +286,14 @@ mod tests {
         let held = entry("held", 1, None);
         let next = entry("next", 2, Some(held.clone()));
         assert_eq!((held.data(), held.offset()), (DataRef::Text("held"), 1));
-        // A form is remembered by the cache, which would find another event's in its place.
         assert_eq!(next.form(0, || Bytes::from_static(b"next")), "next");
+        let memory = Arc::as_ptr(&next);
+        let next = entry("next", 2, Some(next));
+        assert_eq!(Arc::as_ptr(&next), memory);
+        // A form that is kept is remembered by the cache, which would find another event's in its place.
+        for _ in 0..2 {
+            assert_eq!(next.form(0, || Bytes::from_static(b"next")), "next");
+        }
         let memory = Arc::as_ptr(&next);
         let last = entry("last", 3, Some(next));
         assert_ne!(Arc::as_ptr(&last), memory);
@@ -299,11 +301,19 @@ mod tests {
     }
 
     #[test]
-    fn a_form_is_made_once() {
+    fn a_form_is_kept_from_the_second_asking_on() {
         let event = Arc::new(event(Data::from("x"), None, None, None));
+        let cached = || event.form_cache().bytes();
         assert_eq!(event.form(0, || Bytes::from_static(b"0")), "0");
-        assert_eq!(event.form(1, || event.form(0, || unreachable!())), "0");
+        assert_eq!(cached(), 0);
+        assert_eq!(event.form(0, || Bytes::from_static(b"0")), "0");
+        let one = cached();
+        assert_ne!(one, 0);
+        for _ in 0..2 {
+            assert_eq!(event.form(1, || event.form(0, || unreachable!())), "0");
+        }
         assert_eq!(event.form(1, || unreachable!()), "0");
+        assert_eq!(cached(), 2 * one);
     }
 
     #[test]

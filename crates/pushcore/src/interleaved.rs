@@ -223,7 +223,7 @@ fn encoders() {
         .map(|number| {
             let batch = batch.clone();
             thread::spawn(move || {
-                for index in [0, number] {
+                for index in [0, 0, number] {
                     let bytes = || Bytes::from(vec![index; 100]);
                     assert_eq!(batch.events()[0].form(index, bytes), vec![index; 100]);
                     assert_eq!(batch.form(index, bytes), vec![index; 100]);

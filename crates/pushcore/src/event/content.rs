@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::data::{Body, Data};
-use super::{Event, Header, NewEvent, Place, Record};
+use super::marks::{Marks, Record};
+use super::{Event, Header, NewEvent, Place};
 use crate::forms::Forms;
 use crate::label::{ContentType, EventType, Key};
 
@@ -118,7 +119,7 @@ impl Content {
             event.event_type = self.event_type;
             event.key = self.key;
             event.content_type = self.content_type;
-            event.record = record;
+            event.marks = Marks::new(record);
             return old;
         }
         Arc::new(self.into_event(header.clone(), place, record))
@@ -136,7 +137,7 @@ impl Content {
             event_type: self.event_type,
             key: self.key,
             content_type: self.content_type,
-            record,
+            marks: Marks::new(record),
         }
     }
 }
