@@ -47,10 +47,11 @@ impl Contender {
         })
     }
 
-    /// Publishes `window` events at a time for `time`: CPU for each delivery, deliveries a second.
+    /// Publishes `window` events at a time for `time`: CPU and fresh pages for each delivery, deliveries a second.
     pub(crate) fn slice(&mut self, window: usize, time: Duration) -> Result<Sample> {
         self.fleet.burst(1)?;
         self.fleet.settle()?;
+        let faults = self.server.page_faults();
         let (cpu, received, start) = (self.server.cpu()?, self.fleet.received(), Instant::now());
         while start.elapsed() < time {
             self.fleet.burst(window)?;
@@ -58,7 +59,9 @@ impl Contender {
         let wall = start.elapsed();
         let count = as_f64(self.fleet.received() - received);
         let cpu = self.server.cpu()? - cpu;
+        let faults = as_f64(self.server.page_faults() - faults);
         Ok(vec![
+            ("faults", rounded(faults * 1e3 / count)),
             ("cpu", rounded(cpu.as_secs_f64() * 1e6 / count)),
             ("throughput", rounded(count / wall.as_secs_f64())),
         ])

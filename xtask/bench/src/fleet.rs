@@ -52,6 +52,11 @@ impl Plan {
             door: None,
         }
     }
+
+    /// How often an event is delivered.
+    pub(crate) fn copies(&self) -> usize {
+        self.subscribers / self.topics
+    }
 }
 
 /// Connected subscribers and their publisher.

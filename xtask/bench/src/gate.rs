@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::results::{Results, Spread};
+use crate::results::{Outcome, Results, Spread};
 
 /// What a measured value must not exceed.
 #[derive(Clone, Debug, Deserialize)]
@@ -38,6 +38,8 @@ pub(crate) struct Verdict {
     pub(crate) bound: Bound,
     /// What was measured; `None` if it was not
     pub(crate) measured: Option<Spread>,
+    /// The same of the floor, where it is a peer that we are held against: no server can do with less
+    pub(crate) floor: Option<Spread>,
     /// Rounds it comes from
     pub(crate) rounds: usize,
 }
@@ -93,9 +95,17 @@ pub(crate) fn judge(bounds: &[Bound], results: &Results) -> Vec<Verdict> {
                 .and_then(|r| r.samples.get(&bound.metric).cloned())
                 .unwrap_or_default(),
         });
+        let of_floor = |(outcome, versus): (&Outcome, &String)| {
+            let floor = outcome
+                .base
+                .as_ref()
+                .filter(|_| !versus.starts_with("floor"))?;
+            Spread::of(&outcome.ratios(&bound.metric, floor, versus))
+        };
         Verdict {
             bound: bound.clone(),
             measured: Spread::of(&values),
+            floor: outcome.zip(bound.versus.as_ref()).and_then(of_floor),
             rounds: values.len(),
         }
     });
@@ -158,6 +168,7 @@ mod tests {
         let verdict = Verdict {
             bound,
             measured: Spread::of(values),
+            floor: None,
             rounds: values.len(),
         };
         assert_eq!(verdict.standing(), expect);

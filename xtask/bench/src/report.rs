@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::Result;
 
+use crate::contest;
 use crate::gate::{Bound, Standing, Verdict};
 use crate::results::{Outcome, Results, Row, Spread};
 
@@ -22,9 +24,10 @@ pub(crate) struct Metric {
 }
 
 /// Every metric, in the order of columns.
-pub(crate) const METRICS: [Metric; 17] = [
+pub(crate) const METRICS: [Metric; 18] = [
     metric("cpu", "CPU, us each", true),
     metric("throughput", "events/s", false),
+    metric("faults", "fresh pages a thousand", false),
     metric("p50", "p50, ms", true),
     metric("p99", "p99, ms", true),
     metric("p999", "p99.9, ms", true),
@@ -183,7 +186,29 @@ pub(crate) fn machine() -> Vec<String> {
         ),
         format!("Linux {}", read("/proc/sys/kernel/osrelease").trim()),
         format!("memory {}", field(&read("/proc/meminfo"), "MemTotal")),
+        fresh_page(),
     ]
+}
+
+/// What the kernel takes for a page that a process touches for the first time: a virtual machine may have to ask its host.
+fn fresh_page() -> String {
+    const REGION: usize = 64 << 20;
+    let mut regions = Vec::new();
+    let mut costs: Vec<f64> = Vec::new();
+    for _ in 0..8 {
+        let mut region = vec![0_u8; REGION];
+        let start = Instant::now();
+        region.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
+        costs.push(start.elapsed().as_secs_f64() * 1e6 / contest::as_f64((REGION / 4096) as u64));
+        // Kept, or the next one would be given the same pages.
+        regions.push(region);
+    }
+    costs.sort_by(f64::total_cmp);
+    format!(
+        "a fresh page of memory (4 KiB): {} to {} us",
+        number(costs[0]),
+        number(costs[costs.len() - 1])
+    )
 }
 
 /// Writes docs/PERFORMANCE.md and its charts.

@@ -81,15 +81,13 @@ pub(crate) fn all() -> Vec<Scenario> {
         list.push(brokers);
     }
     for transport in [Transport::Ws, Transport::Sse] {
-        let mut plan = Plan::fan_out(transport, 1_000, 128, 64);
-        plan.topics = 1_000;
         list.push(Scenario {
             name: format!("topics-{}", transport.name()),
             title: format!(
                 "1,000 topics with a {} subscriber each, 128 B, 64 in flight",
                 label(transport)
             ),
-            kind: Kind::FanOut(plan),
+            kind: Kind::FanOut(topics(transport)),
         });
     }
     for transport in [Transport::Ws, Transport::Sse] {
@@ -156,6 +154,14 @@ pub(crate) fn all() -> Vec<Scenario> {
                 kind: Kind::Counted(Plan::fan_out(transport, 100, 128, window)),
             });
         }
+        list.push(Scenario {
+            name: format!("counted-topics-{}", transport.name()),
+            title: format!(
+                "1,000 topics with a {} subscriber each, 128 B, 64 in flight, counted",
+                label(transport)
+            ),
+            kind: Kind::Counted(topics(transport)),
+        });
     }
     list
 }
@@ -168,6 +174,13 @@ fn fan_out(transport: Transport, subscribers: usize, size: usize, window: usize)
             label(transport)
         ),
         kind: Kind::FanOut(Plan::fan_out(transport, subscribers, size, window)),
+    }
+}
+
+fn topics(transport: Transport) -> Plan {
+    Plan {
+        topics: 1_000,
+        ..Plan::fan_out(transport, 1_000, 128, 64)
     }
 }
 

@@ -98,6 +98,11 @@ impl Server {
         Ok(self.process.cpu())
     }
 
+    /// Pages of memory that the kernel has had to give all of them.
+    pub(crate) fn page_faults(&self) -> u64 {
+        self.process.page_faults()
+    }
+
     /// Resident memory of the process and its children, in KiB.
     pub(crate) fn rss_kib(&self) -> u64 {
         self.process.tree().into_iter().map(resident_kib).sum()

@@ -38,11 +38,12 @@ scheduler's own count over the server's whole process tree. Before anything is c
 order. \"In flight\" is how many events are published at once before the next wait for them: with one nobody can join writes, with
 sixteen a server that joins what waits for a connection sends one packet where another sends sixteen. Latencies are open loop: they
 count from when an event was due. Instructions are those of the server's own code (callgrind), system calls are counted by strace; neither depends on the
-machine's mood.";
+machine's mood. A fresh page is one that the kernel had to give to the server during the slice: a log that grows needs them,
+one that has reached its retention does not.";
 
 fn verdicts(results: &Results, bounds: &[Bound]) -> String {
     let mut out = String::from(
-        "| scenario | metric | bound | measured | rounds | |\n|---|---|---|---|---|---|\n",
+        "| scenario | metric | bound | measured | the floor itself | rounds | |\n|---|---|---|---|---|---|---|\n",
     );
     for verdict in gate::judge(bounds, results) {
         let (measured, standing) = match (verdict.measured, verdict.standing()) {
@@ -52,10 +53,11 @@ fn verdicts(results: &Results, bounds: &[Bound]) -> String {
             (None, _) => (String::from("-"), "not measured"),
         };
         out.push_str(&format!(
-            "| {} | {} | {} | {measured} | {} | {standing} |\n",
+            "| {} | {} | {} | {measured} | {} | {} | {standing} |\n",
             verdict.bound.scenario,
             verdict.bound.metric,
             verdict.asked(),
+            verdict.floor.as_ref().map_or_else(String::new, spread),
             verdict.rounds
         ));
     }

@@ -84,7 +84,7 @@ fn syscalls(profile: &Profile, places: &Places, plan: &Plan) -> Result<f64> {
         bail!("strace may not attach");
     }
     let before = fleet.received();
-    for _ in 0..(TRACED / plan.window / plan.subscribers).max(3) {
+    for _ in 0..(TRACED / plan.window / plan.copies()).max(3) {
         fleet.burst(plan.window)?;
     }
     let deliveries = fleet.received() - before;
@@ -103,10 +103,10 @@ fn syscalls(profile: &Profile, places: &Places, plan: &Plan) -> Result<f64> {
 /// Runs under callgrind twice, once with more bursts; start and end cancel out in the difference.
 fn instructions(profile: &Profile, places: &Places, plan: &Plan) -> Result<f64> {
     let few = 3;
-    let many = few + (COUNTED / plan.window / plan.subscribers).max(3);
+    let many = few + (COUNTED / plan.window / plan.copies()).max(3);
     let more = collected(profile, places, plan, many)?
         .saturating_sub(collected(profile, places, plan, few)?);
-    let deliveries = (many - few) * plan.window * plan.subscribers;
+    let deliveries = (many - few) * plan.window * plan.copies();
     Ok(as_f64(more) / as_f64(deliveries as u64))
 }
 
