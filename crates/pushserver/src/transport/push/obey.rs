@@ -59,7 +59,7 @@ impl PushSocket {
 
     /// Carries out a command, or lets a publish join the `run` of those before it; everything else is carried out, and
     /// answered, behind that
-    fn obey(&mut self, app: &Arc<App>, envelope: Envelope<'_>, run: &mut Run, now: Timestamp) {
+    fn obey(&mut self, app: &Arc<App>, envelope: Envelope, run: &mut Run, now: Timestamp) {
         let Envelope { reference, command } = envelope;
         if let Err(problem) = self.spend(app, &command, now) {
             app.metrics.refused(problem.kind());
@@ -83,7 +83,8 @@ impl PushSocket {
                 "the first message of this connection is {\"refresh\":{\"token\":\"…\"}}",
             )),
             Command::Publish(inputs) => {
-                match inputs.append_to(&mut run.entries, &self.grant, now) {
+                let max = app.config.http.max_batch_events;
+                match inputs.append_to(&mut run.entries, max, &self.grant, now) {
                     Ok(count) => {
                         run.commands.push((reference, count));
                         return;
@@ -113,12 +114,7 @@ impl PushSocket {
     }
 
     /// Takes a command from what the connection may say, and its events from what its subject may publish
-    fn spend(
-        &mut self,
-        app: &Arc<App>,
-        command: &Command<'_>,
-        now: Timestamp,
-    ) -> Result<(), Problem> {
+    fn spend(&mut self, app: &Arc<App>, command: &Command, now: Timestamp) -> Result<(), Problem> {
         self.spend_command(app, now)?;
         let Command::Publish(inputs) = command else {
             return Ok(());
