@@ -77,6 +77,15 @@ pub(crate) async fn decide(
     Ok(grant)
 }
 
+/// Refuses, as a new request would be, one whose body has gone on after its grant ran out or was taken back
+pub(crate) fn check_still_good(app: &App, grant: &Grant) -> Result<(), Problem> {
+    let now = app.clock.now();
+    match grant.is_expired(now) || app.hub.is_revoked(grant, now) {
+        true => Err(refused(&Refusal::Invalid)),
+        false => Ok(()),
+    }
+}
+
 /// A grant whose end is counted by a clock that is `ahead`, because the system's was set back since the start
 fn in_our_time(grant: Arc<Grant>, ahead: Duration) -> Arc<Grant> {
     if ahead <= MAX_AHEAD || grant.expires.is_none() {

@@ -212,6 +212,7 @@ fn hub_config(config: &Config) -> HubConfig {
     // A quarter of the log for encodings: the newest events in the two or three forms that are read.
     hub.max_form_bytes = log.ceiling_bytes / 4;
     hub.max_event_bytes = config.http.max_body_bytes + MAX_LABEL_BYTES;
+    hub.max_batch_events = config.http.max_batch_events;
     hub.reserved_subscriptions = config.connections.max.min(MAX_RESERVED);
     hub.max_patterns = config.connections.max_patterns;
     hub.end_ttl = log.end_retention;

@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 use pushcore::Grant;
 
 use crate::app::App;
-use crate::event_input::EventInput;
+use crate::event_input::{self, Described};
 use crate::publish::{
     Entry, Results, json_response, publish_entries, result_object, write_receipt,
 };
@@ -19,7 +19,8 @@ use crate::web::query::Query;
 /// `POST /publish`
 ///
 /// A batch that does not parse is refused whole, with the place of the first fault; nothing of it is published
-/// then. Events of a batch that parses are answered one by one, in order.
+/// then; nor is anything of one with more events than `http.max_batch_events`. Events of a batch that parses are answered
+/// one by one, in order.
 pub(crate) async fn publish<B: Payload>(
     app: &Arc<App>,
     parts: &Parts,
@@ -30,6 +31,10 @@ pub(crate) async fn publish<B: Payload>(
     Query::parse(parts.uri.query(), &[])?;
     let body = body.whole(app.config.http.max_body_bytes).await?;
     let entries = parse(&body)?;
+    let max = app.config.http.max_batch_events;
+    if entries.len() > max {
+        return Err(Problem::batch_too_long(entries.len(), max));
+    }
     if let Some(entry) = entries
         .iter()
         .find(|entry| !grant.may_publish(entry.topic()))
@@ -83,14 +88,13 @@ fn parse(body: &[u8]) -> Result<Vec<Entry>, Problem> {
 }
 
 fn parse_array(text: &str) -> Result<Vec<Entry>, Problem> {
-    let inputs: Vec<EventInput<'_>> = serde_json::from_str(text).map_err(|error| {
+    let described = event_input::read_list(text).map_err(|error| {
         Problem::bad_event(format!("the array of events does not parse: {error}"))
     })?;
-    let entry = |(input, number): (EventInput<'_>, usize)| {
-        let fault = |fault| Problem::bad_event(format!("event {number}: {fault}"));
-        input.into_entry().map_err(fault)
+    let entry = |(described, number): (Described, usize)| {
+        described.map_err(|fault| Problem::bad_event(format!("event {number}: {fault}")))
     };
-    inputs.into_iter().zip(1..).map(entry).collect()
+    described.into_iter().zip(1..).map(entry).collect()
 }
 
 fn parse_lines(text: &str) -> Result<Vec<Entry>, Problem> {
@@ -99,11 +103,11 @@ fn parse_lines(text: &str) -> Result<Vec<Entry>, Problem> {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let input: EventInput<'_> = serde_json::from_str(line).map_err(|error| {
+        let described = event_input::read_one(line).map_err(|error| {
             Problem::bad_event(format!("line {number} is not an event object: {error}"))
         })?;
         let fault = |fault| Problem::bad_event(format!("line {number}: {fault}"));
-        entries.push(input.into_entry().map_err(fault)?);
+        entries.push(described.map_err(fault)?);
     }
     Ok(entries)
 }

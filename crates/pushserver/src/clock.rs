@@ -57,6 +57,12 @@ impl Clock {
         ahead
     }
 
+    /// Goes ahead by `time`, as if the system's clock had
+    #[cfg(test)]
+    pub(crate) fn leap(&self, time: Duration) {
+        self.follow(self.now().saturating_add(time));
+    }
+
     /// The instant at which [`Clock::now`] first answers `at` or later, unless it goes ahead meanwhile
     pub(crate) fn instant(&self, at: Timestamp) -> Instant {
         let since =

@@ -19,6 +19,7 @@ mod follow;
 mod health;
 mod leaving;
 mod lines;
+mod live_log;
 pub mod logging;
 mod metrics;
 mod operations;

@@ -2,8 +2,6 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::web::problem::Problem;
-
 /// Collects pieces and hands out whole lines
 ///
 /// A line ends at LF; a CR before it is dropped with it. Holds at most one unfinished line, at most `max_line`
@@ -22,9 +20,15 @@ impl Lines {
         }
     }
 
-    /// Takes a piece; answers the lines it completes, in order
-    pub(crate) fn handle_piece(&mut self, piece: &Bytes) -> Result<Vec<Bytes>, Problem> {
-        let mut lines = Vec::new();
+    /// Takes a piece; puts the lines it completes behind those in `lines`
+    ///
+    /// # Errors
+    /// At the first line that is too long, whether it has ended or not; those before it are in `lines`.
+    pub(crate) fn handle_piece(
+        &mut self,
+        piece: &Bytes,
+        lines: &mut Vec<Bytes>,
+    ) -> Result<(), TooLong> {
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', piece) {
             let rest = piece.slice(start..end);
@@ -41,25 +45,26 @@ impl Lines {
         let rest = &piece[start..];
         self.check(self.unfinished.len() + rest.len())?;
         self.unfinished.extend_from_slice(rest);
-        Ok(lines)
+        Ok(())
     }
 
     /// The last line, if it was not ended
-    pub(crate) fn finish(&mut self) -> Vec<Bytes> {
-        if self.unfinished.is_empty() {
-            return Vec::new();
-        }
-        vec![without_cr(self.unfinished.split().freeze())]
+    pub(crate) fn finish(&mut self) -> Option<Bytes> {
+        let rest = self.unfinished.split().freeze();
+        (!rest.is_empty()).then(|| without_cr(rest))
     }
 
-    fn check(&self, length: usize) -> Result<(), Problem> {
-        if length > self.max_line {
-            Err(Problem::body_too_large(self.max_line))
-        } else {
-            Ok(())
+    fn check(&self, length: usize) -> Result<(), TooLong> {
+        match length > self.max_line {
+            true => Err(TooLong),
+            false => Ok(()),
         }
     }
 }
+
+/// A line is longer than any may be
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooLong;
 
 fn without_cr(line: Bytes) -> Bytes {
     match line.strip_suffix(b"\r") {
@@ -77,14 +82,12 @@ mod tests {
         for cut in 0..=body.len() {
             let (a, b) = body.as_bytes().split_at(cut);
             let mut lines = Lines::new(100);
-            let mut got = lines
-                .handle_piece(&Bytes::copy_from_slice(a))
-                .expect("short lines");
-            got.extend(
+            let mut got = Vec::new();
+            for piece in [a, b] {
                 lines
-                    .handle_piece(&Bytes::copy_from_slice(b))
-                    .expect("short lines"),
-            );
+                    .handle_piece(&Bytes::copy_from_slice(piece), &mut got)
+                    .expect("short lines");
+            }
             got.extend(lines.finish());
             assert_eq!(got, expect, "cut at {cut}");
         }
@@ -100,9 +103,22 @@ mod tests {
 
     #[test]
     fn a_line_over_the_limit_is_refused_before_it_ends() {
-        let mut lines = Lines::new(4);
-        assert!(lines.handle_piece(&Bytes::from_static(b"four\n")).is_ok());
-        assert!(lines.handle_piece(&Bytes::from_static(b"fi")).is_ok());
-        assert!(lines.handle_piece(&Bytes::from_static(b"ve!")).is_err());
+        let (mut lines, mut got) = (Lines::new(4), Vec::new());
+        let mut take = |piece| lines.handle_piece(&Bytes::from_static(piece), &mut got);
+        assert_eq!(take(b"four\n"), Ok(()));
+        assert_eq!(take(b"fi"), Ok(()));
+        assert_eq!(take(b"ve!"), Err(TooLong));
+    }
+
+    #[test]
+    fn lines_before_one_that_is_too_long_are_handed_out() {
+        for piece in [&b"one\ntwo\nthree\nfour\n"[..], b"one\ntwo\nthree"] {
+            let (mut lines, mut got) = (Lines::new(4), Vec::new());
+            assert_eq!(
+                lines.handle_piece(&Bytes::from_static(piece), &mut got),
+                Err(TooLong)
+            );
+            assert_eq!(got, ["one", "two"]);
+        }
     }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pushcore::{Batch, GapReason, Timestamp};
+use pushcore::{Batch, GapReason, PublishError, Receipt, Timestamp};
 
 use self::lag::Lag;
 
@@ -78,9 +78,21 @@ struct Counts {
 }
 
 impl Metrics {
-    /// Events were handed to the log
-    pub(crate) fn published(&self, events: u64) {
-        self.cell().published.fetch_add(events, Ordering::Relaxed);
+    /// The log has answered for events; those are counted that it took now
+    pub(crate) fn published(&self, results: &[Result<Receipt, PublishError>]) {
+        let is_new = |result: &&_| {
+            matches!(
+                result,
+                Ok(Receipt {
+                    duplicate: false,
+                    ..
+                })
+            )
+        };
+        let events = results.iter().filter(is_new).count();
+        self.cell()
+            .published
+            .fetch_add(events as u64, Ordering::Relaxed);
     }
 
     /// A batch is on its way to one client; when its stream began, the log's newest event was `head`

@@ -1,4 +1,4 @@
-//! Publishing over HTTP: a request's body becomes an event, or one event per line as the lines arrive.
+//! Publishing over HTTP: a request's body becomes an event (`live_log.rs`: one event per line as the lines arrive).
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use pushcore::{
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::lines::Lines;
+use crate::live_log;
 use crate::web::body::{Body, Incoming, Payload};
 use crate::web::field;
 use crate::web::problem::Problem;
@@ -44,7 +44,7 @@ pub(crate) async fn publish<B: Payload>(
             app.publish_rates.admit(subject, from, 1, app.clock.now())?;
             let body = body.whole(app.config.http.max_body_bytes).await?;
             let end = query.flag("end")?;
-            let entry = if end && body.is_empty() {
+            let entry = if end && body.is_empty() && !template.is_labelled() {
                 Entry::End(template.topic)
             } else {
                 Entry::Event(template.event(&body, end)?)
@@ -59,61 +59,14 @@ pub(crate) async fn publish<B: Payload>(
             write_receipt(&receipt, &mut answer);
             Ok(json_response(StatusCode::OK, &answer))
         }
-        Some("line") => publish_lines(app, template, query.flag("end")?, body, grant, from).await,
+        Some("line") => {
+            let end = query.flag("end")?;
+            live_log::publish(app, template, end, body, grant, from).await
+        }
         Some(other) => Err(Problem::bad_parameter(format!(
             "`each={other}` is not known; `each=line` publishes each line of the body"
         ))),
     }
-}
-
-/// Publishes each line as it arrives; the answer tells how many
-///
-/// There is no limit on the whole, only on the time between two pieces and on one line.
-async fn publish_lines<B: Payload>(
-    app: &Arc<App>,
-    template: Template,
-    end: bool,
-    mut body: Incoming<B>,
-    grant: &Grant,
-    from: IpAddr,
-) -> Result<Response<Body>, Problem> {
-    if template.idempotency.is_some() {
-        return Err(Problem::bad_parameter(
-            "`Idempotency-Key` names one event and cannot be used with `each=line`",
-        ));
-    }
-    let mut lines = Lines::new(app.config.http.max_body_bytes);
-    let mut count = 0u64;
-    let mut last: Option<Receipt> = None;
-    let mut finished = false;
-    while !finished {
-        let pending = match body.next().await? {
-            Some(piece) => lines.handle_piece(&piece)?,
-            None => {
-                finished = true;
-                lines.finish()
-            }
-        };
-        let mut entries = pending
-            .iter()
-            .map(|line| template.event(line, false).map(Entry::Event))
-            .collect::<Result<Vec<_>, _>>()?;
-        let subject = grant.subject.as_deref();
-        app.publish_rates
-            .admit(subject, from, entries.len(), app.clock.now())?;
-        count += entries.len() as u64;
-        if finished && end {
-            entries.push(Entry::End(template.topic.clone()));
-        }
-        for result in publish_entries(app, entries, grant.subject.as_deref()).await {
-            last = Some(result.map_err(|error| publish_problem(&error))?);
-        }
-    }
-    let mut answer = json!({ "published": count });
-    if let Some(receipt) = last {
-        answer["id"] = receipt.position.to_string().into();
-    }
-    Ok(json_response(StatusCode::OK, &answer))
 }
 
 /// One thing to be published: an event, or the end of a topic without a last event
@@ -135,24 +88,33 @@ impl Entry {
 /// What became of each entry, in order
 pub(crate) type Results = Vec<Result<Receipt, PublishError>>;
 
-/// Publishes entries in order; they are one batch for the log as far as no end comes between them
+/// Publishes entries in order
+///
+/// They are one batch for the log as far as no end comes between them and no batch exceeds `http.max_batch_events`: those
+/// of several commands may together.
 pub(crate) async fn publish_entries(
     app: &App,
     entries: Vec<Entry>,
     subject: Option<&str>,
 ) -> Results {
-    let mut results = Vec::with_capacity(entries.len());
-    let mut batch = Vec::with_capacity(entries.len());
-    app.metrics.published(entries.len() as u64);
+    let max = app.config.http.max_batch_events;
+    let mut results = Vec::new();
+    let mut batch = Vec::with_capacity(entries.len().min(max));
+    let mut left = entries.len();
     for entry in entries {
+        left -= 1;
         match entry {
-            Entry::Event(event) => batch.push(event),
+            Entry::Event(event) => {
+                batch.push(event);
+                if batch.len() == max {
+                    let next = Vec::with_capacity(left.min(max));
+                    let full = std::mem::replace(&mut batch, next);
+                    publish_batch(app, full, subject, &mut results).await;
+                }
+            }
             Entry::End(topic) => {
-                results.extend(
-                    app.hub
-                        .publish(std::mem::take(&mut batch), subject, app.clock.now())
-                        .await,
-                );
+                let before = std::mem::take(&mut batch);
+                publish_batch(app, before, subject, &mut results).await;
                 let ended = app.hub.end_topic(&topic, app.clock.now());
                 results.push(ended.map(|position| Receipt {
                     position,
@@ -162,10 +124,26 @@ pub(crate) async fn publish_entries(
             }
         }
     }
-    if !batch.is_empty() {
-        results.extend(app.hub.publish(batch, subject, app.clock.now()).await);
-    }
+    publish_batch(app, batch, subject, &mut results).await;
     results
+}
+
+/// Hands a batch to the log, and puts what became of it behind the `results` that are there
+async fn publish_batch(
+    app: &App,
+    batch: Vec<NewEvent>,
+    subject: Option<&str>,
+    results: &mut Results,
+) {
+    if batch.is_empty() {
+        return;
+    }
+    let published = app.hub.publish(batch, subject, app.clock.now()).await;
+    app.metrics.published(&published);
+    match results.is_empty() {
+        true => *results = published,
+        false => results.extend(published),
+    }
 }
 
 /// Why an event was not published, in HTTP's terms
@@ -195,7 +173,7 @@ pub(crate) fn publish_problem(error: &PublishError) -> Problem {
 }
 
 /// What all events of one request have in common
-struct Template {
+pub(crate) struct Template {
     topic: Topic,
     event_type: Option<EventType>,
     key: Option<Key>,
@@ -220,11 +198,26 @@ impl Template {
         })
     }
 
-    fn event(&self, body: &[u8], end: bool) -> Result<NewEvent, Problem> {
+    pub(crate) fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    pub(crate) fn has_idempotency_key(&self) -> bool {
+        self.idempotency.is_some()
+    }
+
+    /// Whether an event without data would say something besides that it is the last
+    ///
+    /// Its content type, which many programs send with an empty body too, does not.
+    fn is_labelled(&self) -> bool {
+        self.event_type.is_some() || self.key.is_some() || self.has_idempotency_key()
+    }
+
+    pub(crate) fn event(&self, body: &[u8], end: bool) -> Result<NewEvent, Problem> {
         let data = match &self.content {
             Content::Text(_) => Data::text(body.to_vec()).map_err(|_| {
                 Problem::bad_event(
-                    "the body is not UTF-8; send bytes with `Content-Type: application/octet-stream`",
+                    "the text is not UTF-8; send bytes with `Content-Type: application/octet-stream`",
                 )
             })?,
             Content::Bytes(_) => Data::bytes(body.to_vec()),

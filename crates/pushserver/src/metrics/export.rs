@@ -123,7 +123,7 @@ impl Scrape {
         let hub = &self.hub;
         lines.counter(
             "published_events",
-            "Events handed to the log",
+            "Events that were published",
             self.published,
         )?;
         lines.counter("evicted_events", "Events that retention took", hub.evicted)?;

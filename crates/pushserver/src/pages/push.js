@@ -675,6 +675,7 @@
   }
 
   function bodyOf(data) {
+    if (data === undefined) return ['', 'text/plain'];
     if (typeof data === 'string') return [data, 'text/plain'];
     if (data instanceof Blob) return [data, data.type || 'application/octet-stream'];
     if (data instanceof ArrayBuffer || ArrayBuffer.isView(data)) return [data, 'application/octet-stream'];

@@ -21,8 +21,11 @@ use crate::auth::{Secret, mint};
 use crate::config::Config;
 use crate::peer::Peer;
 use crate::transport::{Door, Output};
+use crate::web::body::Payload;
 
+mod batches;
 mod commands;
+mod live_logs;
 mod presence;
 mod refresh;
 mod revocations;
@@ -42,6 +45,8 @@ struct Site {
 struct Reply {
     status: u16,
     headers: HeaderMap,
+    text: String,
+    /// The same, if it is JSON
     body: Value,
 }
 
@@ -92,12 +97,22 @@ impl Site {
     }
 
     fn ask(&self, method: &str, path: &str, fields: &[(&str, &str)], body: &str) -> Answer {
+        let body = Full::new(Bytes::from(body.to_owned()));
+        self.ask_with(method, path, fields, body)
+    }
+
+    fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: impl Payload,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         request = request.header("host", "localhost");
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        let body = Full::new(Bytes::from(body.to_owned()));
         let peer = Peer {
             addr: SocketAddr::from(([192, 0, 2, 1], 1)),
         };
@@ -114,15 +129,30 @@ impl Site {
         if !token.is_empty() {
             fields.push(("authorization", &bearer));
         }
-        let Answer::Response(response) = self.ask(method, path, &fields, body) else {
-            panic!("{path} is answered by a stream");
+        self.reply(self.ask(method, path, &fields, body))
+    }
+
+    /// Sends a body that comes by itself
+    #[track_caller]
+    fn upload(&self, path: &str, token: &str, body: impl Payload) -> Reply {
+        let bearer = format!("Bearer {token}");
+        let fields = [("authorization", bearer.as_str())];
+        self.reply(self.ask_with("POST", path, &fields, body))
+    }
+
+    #[track_caller]
+    fn reply(&self, answer: Answer) -> Reply {
+        let Answer::Response(response) = answer else {
+            panic!("it is answered by a stream");
         };
         let (parts, body) = response.into_parts();
         let Ok(body) = self.runtime.block_on(body.collect());
+        let text = String::from_utf8(body.to_bytes().into()).unwrap();
         Reply {
             status: parts.status.as_u16(),
             headers: parts.headers,
-            body: serde_json::from_slice(&body.to_bytes()).unwrap_or(Value::Null),
+            body: serde_json::from_str(&text).unwrap_or(Value::Null),
+            text,
         }
     }
 
@@ -316,6 +346,13 @@ impl<'s> Client<'s> {
 
     fn say_text(&mut self, text: &str) {
         self.say_all(&[Message::Text(text.into())]);
+    }
+
+    /// Sends commands that one read brings
+    fn say_together(&mut self, commands: &[Value]) {
+        let texts: Vec<String> = commands.iter().map(Value::to_string).collect();
+        let messages = texts.iter().map(|text| Message::Text(text.as_str().into()));
+        self.say_all(&messages.collect::<Vec<_>>());
     }
 
     /// Sends messages that one read brings

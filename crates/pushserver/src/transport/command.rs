@@ -1,6 +1,7 @@
 //! The commands of `push.v1`, as JSON carries them, and what each does.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use pushcore::{
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use super::presence::{Join, Leave, Presence};
 use super::renewal::Refresh;
 use crate::app::App;
-use crate::event_input::EventInput;
+use crate::event_input::{self, DataText, Described, Input, Text, Written};
 use crate::follow;
 use crate::page::{self, Admitted, Asked};
 use crate::presence::person;
@@ -23,20 +24,20 @@ use crate::web::problem::Problem;
 
 /// A command and the reference its answer carries
 #[derive(Debug)]
-pub(super) struct Envelope<'a> {
+pub(super) struct Envelope {
     pub(super) reference: Option<Value>,
-    pub(super) command: Command<'a>,
+    pub(super) command: Command,
 }
 
 /// What a client may ask for
 #[derive(Debug)]
-pub(super) enum Command<'a> {
+pub(super) enum Command {
     /// Read more patterns, from the connection's cursor on
     Subscribe(Subscribe),
     /// Read some patterns no longer
     Unsubscribe(Unsubscribe),
     /// Publish one event or a list of them
-    Publish(Inputs<'a>),
+    Publish(Inputs),
     /// One page of what is retained
     History(History),
     /// Ask who is there
@@ -74,22 +75,26 @@ struct Nothing {}
 
 // By hand, because what serde derives for a flattened member keeps the whole message as a tree first, which costs several
 // times as much as the publish it carries.
-impl<'de> Deserialize<'de> for Envelope<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(EnvelopeVisitor)
+impl<'de, D: DataText<'de>> Deserialize<'de> for Message<D> {
+    fn deserialize<S: Deserializer<'de>>(deserializer: S) -> Result<Self, S::Error> {
+        let envelope = deserializer.deserialize_map(EnvelopeVisitor::<D>(PhantomData))?;
+        Ok(Self(envelope, PhantomData))
     }
 }
 
-struct EnvelopeVisitor;
+/// An envelope whose events carry `data` as `D` takes it
+struct Message<D>(Envelope, PhantomData<D>);
 
-impl<'de> Visitor<'de> for EnvelopeVisitor {
-    type Value = Envelope<'de>;
+struct EnvelopeVisitor<D>(PhantomData<D>);
+
+impl<'de, D: DataText<'de>> Visitor<'de> for EnvelopeVisitor<D> {
+    type Value = Envelope;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with one command")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Envelope<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Envelope, A::Error> {
         let (mut reference, mut command) = (None, None);
         while let Some(member) = map.next_key()? {
             let next = match member {
@@ -99,7 +104,10 @@ impl<'de> Visitor<'de> for EnvelopeVisitor {
                 }
                 Member::Subscribe => Command::Subscribe(map.next_value()?),
                 Member::Unsubscribe => Command::Unsubscribe(map.next_value()?),
-                Member::Publish => Command::Publish(map.next_value()?),
+                Member::Publish => {
+                    let List::<D>(inputs) = map.next_value()?;
+                    Command::Publish(Inputs(event_input::described(inputs)))
+                }
                 Member::History => Command::History(map.next_value()?),
                 Member::Presence => Command::Presence(map.next_value()?),
                 Member::Join => Command::Join(map.next_value()?),
@@ -119,27 +127,30 @@ impl<'de> Visitor<'de> for EnvelopeVisitor {
     }
 }
 
-impl<'de> Deserialize<'de> for Inputs<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(InputsVisitor)
+/// One event or a list of them, as they are read
+struct List<D>(Vec<Input<D>>);
+
+impl<'de, D: DataText<'de>> Deserialize<'de> for List<D> {
+    fn deserialize<S: Deserializer<'de>>(deserializer: S) -> Result<Self, S::Error> {
+        deserializer.deserialize_any(ListVisitor(PhantomData))
     }
 }
 
-struct InputsVisitor;
+struct ListVisitor<D>(PhantomData<D>);
 
-impl<'de> Visitor<'de> for InputsVisitor {
-    type Value = Inputs<'de>;
+impl<'de, D: DataText<'de>> Visitor<'de> for ListVisitor<D> {
+    type Value = List<D>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an event or a list of events")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Inputs<'de>, A::Error> {
-        Deserialize::deserialize(MapAccessDeserializer::new(map)).map(|one| Inputs(vec![one]))
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<List<D>, A::Error> {
+        Deserialize::deserialize(MapAccessDeserializer::new(map)).map(|one| List(vec![one]))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Inputs<'de>, A::Error> {
-        Deserialize::deserialize(SeqAccessDeserializer::new(list)).map(Inputs)
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<List<D>, A::Error> {
+        Deserialize::deserialize(SeqAccessDeserializer::new(list)).map(List)
     }
 }
 
@@ -175,7 +186,7 @@ pub(super) struct History {
 
 /// One event or a list of them
 #[derive(Debug)]
-pub(super) struct Inputs<'a>(Vec<EventInput<'a>>);
+pub(super) struct Inputs(Vec<Described>);
 
 /// Why a command was not carried out, as its answer carries it
 #[derive(Debug)]
@@ -210,9 +221,13 @@ pub(super) struct NotACommand {
     pub(super) failure: Failure,
 }
 
-impl<'a> Envelope<'a> {
-    pub(super) fn parse(text: &'a str) -> Result<Self, NotACommand> {
-        serde_json::from_str(text).map_err(|error| {
+impl Envelope {
+    pub(super) fn parse(text: &str) -> Result<Self, NotACommand> {
+        let read = event_input::read(
+            || serde_json::from_str::<Message<Text<'_>>>(text).map(|message| message.0),
+            || serde_json::from_str::<Message<Written<'_>>>(text).map(|message| message.0),
+        );
+        read.map_err(|error| {
             let message: Option<Value> = serde_json::from_str(text).ok();
             // What serde has to say may quote the message, and a message that renews holds a token.
             let error = match text.contains("refresh") {
@@ -328,23 +343,26 @@ impl History {
     }
 }
 
-impl Inputs<'_> {
+impl Inputs {
     /// How many events there are
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Puts the events behind those that are there, if the grant covers them all; says how many
+    /// Puts the events behind those that are there, if they are at most `max` and the grant covers them all; says how many
     pub(super) fn append_to(
         self,
         entries: &mut Vec<Entry>,
+        max: usize,
         grant: &Grant,
         now: Timestamp,
     ) -> Result<usize, Failure> {
+        if self.0.len() > max {
+            return Err(Problem::batch_too_long(self.0.len(), max).into());
+        }
         let before = entries.len();
-        for input in self.0 {
-            let entry = input.into_entry();
-            let entry = entry.map_err(|fault| Failure::new("bad-event", fault));
+        for described in self.0 {
+            let entry = described.map_err(|fault| Failure::new("bad-event", fault));
             match entry.and_then(|entry| covered(entry, grant, now)) {
                 Ok(entry) => entries.push(entry),
                 Err(failure) => {

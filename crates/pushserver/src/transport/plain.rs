@@ -1,12 +1,13 @@
 //! WebSocket without a subprotocol, on one topic: each message is an event's data, in both directions.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pushcore::{
-    CloseReason, Data, Delivery, EndReason, Grant, NewEvent, Publish, PublishError, Subscription,
-    Timestamp, Topic,
+    CloseReason, Data, Delivery, EndReason, Grant, NewEvent, PublishError, Subscription, Timestamp,
+    Topic,
 };
 use ws_codec::handshake::Deflate;
 use ws_codec::{CloseCode, CloseFrame, Message};
@@ -17,6 +18,7 @@ use crate::app::App;
 use crate::close_codes::Closing;
 use crate::connections::Listed;
 use crate::encode::{self, Form};
+use crate::publish::{Entry, Results, publish_entries};
 
 /// A WebSocket that follows one topic and may publish to it
 ///
@@ -30,7 +32,7 @@ pub(crate) struct PlainSocket {
     topic: Topic,
     grant: Arc<Grant>,
     /// What the client published and the store has not answered yet; nothing more is read meanwhile
-    publishing: Option<Box<Publish>>,
+    publishing: Option<Pin<Box<dyn Future<Output = Results> + Send>>>,
 }
 
 impl PlainSocket {
@@ -117,7 +119,7 @@ impl PlainSocket {
     fn poll_publishing(&mut self, cx: &mut Context<'_>, app: &Arc<App>, now: Timestamp) {
         loop {
             if let Some(publishing) = &mut self.publishing {
-                let Poll::Ready(receipts) = std::pin::Pin::new(publishing.as_mut()).poll(cx) else {
+                let Poll::Ready(receipts) = publishing.as_mut().poll(cx) else {
                     return;
                 };
                 self.publishing = None;
@@ -172,10 +174,27 @@ impl PlainSocket {
             app.metrics.refused(problem.kind());
             return self.close(app, Closing::Overloaded, problem.detail(), now);
         }
-        app.metrics.published(events.len() as u64);
+        if events.len() > app.config.http.max_batch_events {
+            let (app, subject) = (Arc::clone(app), grant.subject.clone());
+            let entries = events.into_iter().map(Entry::Event).collect();
+            self.publishing = Some(Box::pin(async move {
+                publish_entries(&app, entries, subject.as_deref()).await
+            }));
+            return;
+        }
         match app.hub.publish(events, subject, now).try_ready() {
-            Ok(receipts) => self.check(app, receipts.into_iter().find_map(Result::err), now),
-            Err(publishing) => self.publishing = Some(Box::new(publishing)),
+            Ok(receipts) => {
+                app.metrics.published(&receipts);
+                self.check(app, receipts.into_iter().find_map(Result::err), now);
+            }
+            Err(publishing) => {
+                let app = Arc::clone(app);
+                self.publishing = Some(Box::pin(async move {
+                    let receipts = publishing.await;
+                    app.metrics.published(&receipts);
+                    receipts
+                }));
+            }
         }
     }
 

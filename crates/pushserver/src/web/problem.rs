@@ -2,20 +2,22 @@
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::body::Body;
 
 /// A refusal that says what was wrong and what would be right
 ///
 /// `kind` is the stable name a program can switch on; it becomes `"type": "urn:pushserver:problem:{kind}"`.
-/// `detail` is for the person who reads it. Neither ever contains a credential.
+/// `detail` is for the person who reads it. `members` are what a program needs to know besides (RFC 9457 section 3.2:
+/// "Problem type definitions MAY extend the problem details object with additional members"). None ever contains a credential.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
     kind: &'static str,
     title: &'static str,
     detail: String,
+    members: Vec<(&'static str, Value)>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -31,6 +33,7 @@ impl Problem {
             kind,
             title,
             detail: detail.into(),
+            members: Vec::new(),
             headers: Vec::new(),
         }
     }
@@ -143,15 +146,35 @@ impl Problem {
     }
 
     pub(crate) fn body_too_large(limit: usize) -> Self {
+        Self::larger_than_a_body("the body", limit)
+    }
+
+    pub(crate) fn line_too_large(limit: usize) -> Self {
+        Self::larger_than_a_body("a line", limit)
+    }
+
+    fn larger_than_a_body(what: &str, limit: usize) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "body-too-large",
             "The body is too large",
             format!(
-                "the body may hold at most {limit} bytes; raise `http.max_body_bytes` to allow more"
+                "{what} may hold at most {limit} bytes; raise `http.max_body_bytes` to allow more"
             ),
         )
         .with(header::CONNECTION, HeaderValue::from_static("close"))
+    }
+
+    pub(crate) fn batch_too_long(events: usize, limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "It is too large",
+            format!(
+                "the batch has {events} events, and at most {limit} are taken; send several, or raise \
+                 `http.max_batch_events` to allow more"
+            ),
+        )
     }
 
     pub(crate) fn body_timeout(detail: String) -> Self {
@@ -189,6 +212,18 @@ impl Problem {
         self
     }
 
+    /// Adds a member to the document
+    pub(crate) fn with_member(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.members.push((name, value.into()));
+        self
+    }
+
+    /// Says first which line it is about, the first being 1
+    pub(crate) fn at_line(mut self, number: u64) -> Self {
+        self.detail = format!("line {number}: {}", self.detail);
+        self
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
@@ -203,12 +238,15 @@ impl Problem {
 
     /// The document and its headers
     pub(crate) fn into_response(self) -> Response<Body> {
-        let document = json!({
+        let mut document = json!({
             "type": format!("urn:pushserver:problem:{}", self.kind),
             "title": self.title,
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
+        for (name, value) in self.members {
+            document[name] = value;
+        }
         let mut response = Response::new(Body::full(Bytes::from(format!("{document}\n"))));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();

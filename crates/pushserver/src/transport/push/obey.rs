@@ -85,7 +85,7 @@ impl PushSocket {
         &mut self,
         app: &Arc<App>,
         reference: Option<Value>,
-        inputs: Inputs<'_>,
+        inputs: Inputs,
         run: &mut Run,
         now: Timestamp,
     ) {
@@ -95,12 +95,15 @@ impl PushSocket {
         match spent.and_then(|()| rates.admit(subject, address, inputs.len(), now)) {
             Err(problem) => run.fail(reference, refusal(app, problem)),
             Ok(()) if self.awaited.is_some() => run.fail(reference, no_token()),
-            Ok(()) => run.join(reference, inputs, &self.grant, now),
+            Ok(()) => {
+                let max = app.config.http.max_batch_events;
+                run.join(reference, inputs, max, &self.grant, now);
+            }
         }
     }
 
     /// Carries out a command that is no publish
-    fn obey(&mut self, app: &Arc<App>, envelope: Envelope<'_>, now: Timestamp) {
+    fn obey(&mut self, app: &Arc<App>, envelope: Envelope, now: Timestamp) {
         let Envelope { reference, command } = envelope;
         if let Err(problem) = self.spend_command(app, now) {
             return reply(&mut self.socket, reference, Err(refusal(app, problem)));

@@ -31,15 +31,16 @@ enum Part {
 }
 
 impl Run {
-    /// Lets a command's events join, if the grant covers them all
+    /// Lets a command's events join, if they are at most `max` and the grant covers them all
     pub(super) fn join(
         &mut self,
         reference: Option<Value>,
-        inputs: Inputs<'_>,
+        inputs: Inputs,
+        max: usize,
         grant: &Grant,
         now: Timestamp,
     ) {
-        let part = match inputs.append_to(&mut self.entries, grant, now) {
+        let part = match inputs.append_to(&mut self.entries, max, grant, now) {
             Ok(count) => Part::Entries(count),
             Err(failure) => Part::Nothing(failure),
         };
