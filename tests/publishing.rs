@@ -168,3 +168,29 @@ fn requests_may_follow_each_other_on_one_connection() {
     connection.write_all(all.as_bytes()).unwrap();
     assert_eq!(stream.next_data(3), ["1", "22", "333"]);
 }
+
+#[test]
+fn a_bad_line_far_into_a_log_is_refused_with_how_many_were_published() {
+    let server = Server::start();
+    let mut body = b"line\n".repeat(40_000);
+    body.extend_from_slice(b"\xff\nmore\n");
+    let reply = server.ask(&Request::post("/topics/log?each=line", &body));
+    assert_eq!(reply.status(), 400, "{reply:?}");
+    let problem = reply.json();
+    assert_eq!(problem["published"], 40_000, "{problem}");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.starts_with("line 40001: "), "{detail}");
+    let head = server.ask(&Request::new("HEAD", "/topics/log"));
+    assert_eq!(
+        head.header("push-last-id").as_deref(),
+        problem["id"].as_str()
+    );
+}
+
+#[test]
+fn a_log_of_blank_lines_may_be_of_any_length() {
+    let server = Server::start();
+    let reply = server.ask(&Request::post("/topics/log?each=line", &[b'\n'; 200_000]));
+    assert_eq!(reply.status(), 200, "{reply:?}");
+    assert_eq!(reply.json()["published"], 200_000);
+}

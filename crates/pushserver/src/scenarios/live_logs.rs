@@ -8,14 +8,17 @@ use http_body::{Body, Frame};
 
 use super::*;
 
+/// What happens, and the piece that comes then
+type Step = (Box<dyn Fn()>, &'static [u8]);
+
 /// A body that does something before each of its pieces
 struct Script {
-    pieces: VecDeque<(Box<dyn Fn()>, &'static [u8])>,
+    pieces: VecDeque<Step>,
     at_the_end: Box<dyn Fn()>,
 }
 
 impl Script {
-    fn new(pieces: impl IntoIterator<Item = (Box<dyn Fn()>, &'static [u8])>) -> Self {
+    fn new(pieces: impl IntoIterator<Item = Step>) -> Self {
         Self {
             pieces: pieces.into_iter().collect(),
             at_the_end: nothing(),
