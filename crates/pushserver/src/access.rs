@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use pushcore::Grant;
 
 use crate::admission::Guest;
@@ -15,6 +15,7 @@ use crate::auth::{Credentials, Refusal, client_address};
 use crate::peer::Peer;
 use crate::web::body::Body;
 use crate::web::problem::Problem;
+use crate::web::route::Route;
 
 /// What the page that a request comes from makes of the answer's headers
 #[derive(Debug)]
@@ -125,6 +126,20 @@ pub(crate) fn is_anonymous(app: &App, parts: &Parts, peer: Peer) -> bool {
         .is_some_and(|query| query.contains("ticket="));
     let credentials = app.authority.credentials(parts, None, peer.addr.ip());
     !ticketed && credentials.is_ok_and(|credentials| credentials.is_anonymous())
+}
+
+/// What somebody is told who shows nothing, where that is not enough: what was refused, and what could be shown
+pub(crate) fn show_something(problem: &Problem, parts: &Parts) -> Problem {
+    let path = Route::parse(parts.uri.path());
+    let reads = matches!(
+        path,
+        Ok(Route::Topics | Route::Topic(_) | Route::Presence)
+    ) && matches!(parts.method, Method::GET | Method::HEAD | Method::CONNECT);
+    let shown = match reads {
+        true => "a token (`Authorization: Bearer`), a ticket (`?ticket=`) or an API key (`X-API-Key`)",
+        false => "a token (`Authorization: Bearer`) or an API key (`X-API-Key`)",
+    };
+    Problem::unauthorized(format!("{}; send {shown}", problem.detail()))
 }
 
 fn refused(refusal: &Refusal) -> Problem {
