@@ -101,8 +101,8 @@ async fn dispatch<B: Payload>(
             Method::POST | Method::PUT => {
                 publish::publish(app, &topic, parts, body, &*grant().await?, from).await?
             }
-            Method::HEAD => topic_admin::head(app, &topic, &*grant().await?)?,
-            Method::DELETE => topic_admin::delete(app, &topic, &*grant().await?)?,
+            Method::HEAD => topic_admin::head(app, &topic, parts, &*grant().await?)?,
+            Method::DELETE => topic_admin::delete(app, &topic, parts, &*grant().await?)?,
             _ => {
                 return Err(Problem::method_not_allowed(
                     method,

@@ -123,6 +123,9 @@ mod tests {
         assert!(told.contains("http://here/topics/news?ticket="), "{told}");
         let (config, authority) = configured(&[]);
         let told = steps("http://here", "", &config, &authority);
-        assert!(!told.contains("token") && !told.contains("ticket"), "{told}");
+        assert!(
+            !told.contains("token") && !told.contains("ticket"),
+            "{told}"
+        );
     }
 }

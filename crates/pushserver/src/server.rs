@@ -317,10 +317,7 @@ fn bind(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 }
 
 fn cannot_listen(address: SocketAddr, error: &io::Error) -> io::Error {
-    io::Error::new(
-        error.kind(),
-        format!("cannot listen on {address}: {error}"),
-    )
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
 }
 
 #[cfg(test)]

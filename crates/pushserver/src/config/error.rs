@@ -134,7 +134,11 @@ impl Nearest {
             });
             let akin = last(name) == last(candidate);
             // Many settings share the last word of their names, so half a likeness of it says nothing.
-            let moved = if moved >= MIN_LIKENESS_ALONE { moved } else { 0.0 };
+            let moved = if moved >= MIN_LIKENESS_ALONE {
+                moved
+            } else {
+                0.0
+            };
             whole.max(moved) + if akin { 0.05 } else { 0.0 }
         };
         candidates

@@ -23,6 +23,7 @@ use crate::transport::{Door, Output};
 
 mod presence;
 mod refresh;
+mod refusals;
 mod revocations;
 mod tenants;
 mod tickets;
