@@ -79,7 +79,7 @@ impl Reading {
         })
     }
 
-    /// Refuses what the grant does not cover, naming the part
+    /// Refuses what the grant does not cover, naming the pattern; one that it covers only in part is refused whole
     pub(crate) fn check(&self, grant: &Grant) -> Result<(), Problem> {
         match self
             .patterns

@@ -17,6 +17,7 @@ use toml::de::{DeTable, DeValue};
 use kind::{Raw, Wrong};
 use section::{Defaults, Section};
 
+mod bounds;
 mod check;
 mod document;
 mod error;
