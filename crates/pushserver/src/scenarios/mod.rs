@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use pushcore::Timestamp;
+use pushcore::store::Store;
 use serde_json::{Value, json};
 use ws_codec::{Connection, Incoming, Message};
 
@@ -21,6 +22,7 @@ use crate::config::Config;
 use crate::peer::Peer;
 use crate::transport::{Door, Output};
 
+mod commands;
 mod presence;
 mod refresh;
 mod refusals;
@@ -46,19 +48,18 @@ struct Reply {
 
 impl Site {
     fn new(settings: &[&str]) -> Self {
-        let own = [format!("auth.secret={SECRET}")];
-        let settings = settings.iter().map(|setting| (*setting).to_owned());
-        let flags = own.into_iter().chain(settings).map(|setting| {
-            let (name, value) = setting.split_once('=').unwrap();
-            (name.to_owned(), value.to_owned())
-        });
-        let config = Config::load(None, std::iter::empty(), flags).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
         Self {
-            app: App::new(config, None).unwrap(),
+            app: App::new(config(settings), None).unwrap(),
+            runtime: runtime(),
+        }
+    }
+
+    /// One whose log a store keeps
+    fn over(store: Arc<dyn Store>) -> Self {
+        let runtime = runtime();
+        let app = runtime.block_on(App::over(store, config(&[]), None));
+        Self {
+            app: app.unwrap(),
             runtime,
         }
     }
@@ -185,6 +186,23 @@ impl Site {
     }
 }
 
+fn config(settings: &[&str]) -> Config {
+    let own = [format!("auth.secret={SECRET}")];
+    let settings = settings.iter().map(|setting| (*setting).to_owned());
+    let flags = own.into_iter().chain(settings).map(|setting| {
+        let (name, value) = setting.split_once('=').unwrap();
+        (name.to_owned(), value.to_owned())
+    });
+    Config::load(None, std::iter::empty(), flags).unwrap()
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap()
+}
+
 /// A stream that is read when the scenario says so, at the time it says
 struct Stream<'s> {
     site: &'s Site,
@@ -298,13 +316,21 @@ impl<'s> Client<'s> {
     }
 
     fn say_text(&mut self, text: &str) {
+        self.say_all(&[Message::Text(text.into())]);
+    }
+
+    /// Sends messages that one read brings
+    fn say_all(&mut self, messages: &[Message<'_>]) {
         let mut bytes = Vec::new();
-        self.connection
-            .send(&Message::Text(text.into()), &mut bytes);
+        for message in messages {
+            self.connection.send(message, &mut bytes);
+        }
+        self.say_bytes(&mut bytes);
+    }
+
+    fn say_bytes(&mut self, bytes: &mut [u8]) {
         let site = self.stream.site;
-        self.stream
-            .door
-            .handle_input(&site.app, site.now(), &mut bytes);
+        self.stream.door.handle_input(&site.app, site.now(), bytes);
     }
 
     /// What has come by `now`: messages, and `{"close":CODE}`
