@@ -28,6 +28,7 @@ mod commands;
 mod live_logs;
 mod presence;
 mod refresh;
+mod refusals;
 mod revocations;
 mod tenants;
 mod tickets;
