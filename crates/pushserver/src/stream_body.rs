@@ -110,3 +110,63 @@ impl fmt::Debug for StreamBody {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use http::Request;
+    use http_body_util::{BodyExt, Full};
+
+    use super::*;
+    use crate::answer::{Answer, Carrier, answer};
+    use crate::config::Config;
+    use crate::peer::Peer;
+
+    async fn ask(app: &Arc<App>, method: &str, target: &str, body: &str) -> Answer {
+        let request = Request::builder().method(method).uri(target);
+        let request = request.header("host", "localhost");
+        let body = Full::new(Bytes::from(body.to_owned()));
+        let peer = Peer {
+            addr: (Ipv4Addr::LOCALHOST, 1).into(),
+        };
+        answer(app, request.body(body).unwrap(), peer, Carrier::Body).await
+    }
+
+    #[test]
+    fn what_is_handed_over_comes_in_pieces_and_whole() {
+        const EVENTS: usize = 20;
+        const EVENT_BYTES: usize = 5000;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let app = App::new(Config::default(), None).unwrap();
+            for n in 0..EVENTS {
+                let data = char::from(b'a' + n as u8).to_string();
+                ask(&app, "POST", "/topics/a", &data.repeat(EVENT_BYTES)).await;
+            }
+            ask(&app, "POST", "/topics/a?end=true", "").await;
+            let start = match ask(&app, "GET", "/topics/a?after=earliest", "").await {
+                Answer::Stream(start) => start,
+                Answer::Response(response) => panic!("{}", response.status()),
+            };
+            let mut body = StreamBody::new(&app, start.door);
+            let mut all = Vec::new();
+            let mut most = 0;
+            while let Some(frame) = body.frame().await {
+                let piece = frame.unwrap().into_data().unwrap();
+                most = most.max(piece.len());
+                all.extend_from_slice(&piece);
+            }
+            assert_eq!(most, PIECE_BYTES);
+            let text = String::from_utf8(all).unwrap();
+            let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+            let events: Vec<_> = data.filter(|data| data.len() == EVENT_BYTES).collect();
+            assert_eq!(events.len(), EVENTS);
+            assert!(events.is_sorted());
+            assert!(text.contains("event: push.end"), "the end comes too");
+        });
+    }
+}
