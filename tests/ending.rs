@@ -1,5 +1,7 @@
 //! Topics that end: an answer that is complete, a job that is done.
 
+use serde_json::json;
+
 use crate::support::event_stream::EventStream;
 use crate::support::http::Request;
 use crate::support::server::Server;
@@ -130,4 +132,56 @@ fn a_head_tells_the_last_position_and_counts() {
     assert!(reply.body.is_empty());
     let told = format!("{:?}", reply.head);
     assert!(told.contains(&last), "{told}");
+}
+
+#[test]
+fn an_end_that_was_read_does_not_take_a_reader_back() {
+    let server = Server::start();
+    server.publish_as("a", "?end=true", "done");
+    let seen = ["1", "2", "3"].map(|data| server.publish("b", data));
+    let seen = &seen[2];
+    let mut stream = EventStream::resume(&server, "/topics?match=a&match=b", seen);
+    let end = stream.next_block().unwrap();
+    assert!(end.is_control("end"), "{end:?}");
+    assert_eq!(stream.last_id.as_ref(), Some(seen));
+    let mut push = WebSocket::push(&server, &format!("/topics?match=a&match=b&after={seen}"));
+    push.next_json();
+    assert_eq!(push.next_json()["end"]["at"], seen.as_str());
+    server.publish("b", "4");
+    let mut stream = EventStream::resume(
+        &server,
+        "/topics?match=a&match=b",
+        stream.last_id.as_deref().unwrap(),
+    );
+    assert_eq!(stream.next_event().json()["data"], "4");
+}
+
+#[test]
+fn a_stream_of_ended_topics_tells_every_end_before_its_own() {
+    let server = Server::start();
+    for topic in ["a", "b"] {
+        server.publish_as(topic, "?end=true", "done");
+    }
+    let target = "/topics?match=a&match=b&since=2100-01-01T00:00:00Z";
+    // A time to come is now, and in this millisecond something was published.
+    while server.ask(&Request::page(target)).json()["events"] != json!([]) {}
+    let mut stream = EventStream::follow(&server, target);
+    let blocks = std::iter::from_fn(|| stream.next_block());
+    let ends = blocks.filter(|block| block.is_control("end"));
+    let told: Vec<_> = ends.map(|end| end.json()["match"].clone()).collect();
+    assert_eq!(told, ["a", "b"]);
+}
+
+#[test]
+fn a_reader_too_far_behind_is_not_told_that_it_has_read_everything() {
+    let server = Server::with(&["lag.max_events=2"]);
+    let first = server.publish("a", "0");
+    for n in 1..9 {
+        server.publish("a", &n.to_string());
+    }
+    server.publish_as("a", "?end=true", "9");
+    let request = Request::get("/topics/a?lag=disconnect")
+        .header("Accept", "text/event-stream")
+        .header("Last-Event-ID", &first);
+    assert_eq!(request.open(server.address()).status(), 200);
 }

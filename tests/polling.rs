@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::http::Request;
-use crate::support::server::Server;
+use crate::support::server::{Server, token};
 
 #[track_caller]
 fn page(server: &Server, target: &str) -> Value {
@@ -131,4 +131,46 @@ fn a_long_poll_with_something_to_tell_does_not_wait() {
     let page = page(&server, "/topics/a?wait=20s&after=earliest");
     assert_eq!(data(&page), ["there"]);
     assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_poller_is_not_disconnected_however_far_behind_it_is() {
+    let server = Server::with(&["lag.max_events=2"]);
+    for n in 0..9 {
+        server.publish("a", &n.to_string());
+    }
+    let page = page(&server, "/topics/a?after=earliest&lag=disconnect");
+    assert_eq!(data(&page).len(), 9, "{page}");
+}
+
+#[test]
+fn a_long_poll_waits_though_one_of_its_topics_has_ended() {
+    let server = Server::start();
+    server.publish_as("a", "?end=true", "done");
+    let next = server.publish("b", "before");
+    let target = format!("/topics?match=a&match=b&wait=15s&after={next}");
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| page(&server, &target));
+        server.publish("b", "awaited");
+        let page = waiting.join().unwrap();
+        assert_eq!(data(&page), ["awaited"]);
+    });
+    let start = Instant::now();
+    let page = page(&server, &format!("/topics/a?wait=15s&after={next}"));
+    assert_eq!(page["ends"][0]["match"], "a", "nothing can come: {page}");
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_long_poll_waits_though_its_grant_runs_out_soon() {
+    let secret = "auth.secret=0123456789abcdef0123456789abcdef";
+    let server = Server::with(&[secret]);
+    let soon = token(secret, &["--subscribe", "a", "--lifetime", "20s"]);
+    let start = Instant::now();
+    let request = Request::page("/topics/a?wait=300ms");
+    let bearer = format!("Bearer {soon}");
+    let reply = server.ask(&request.header("Authorization", &bearer));
+    assert_eq!(reply.status(), 200, "{reply:?}");
+    let took = start.elapsed();
+    assert!(took >= Duration::from_millis(250), "{took:?}");
 }

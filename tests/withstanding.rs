@@ -136,6 +136,78 @@ fn an_http2_connection_of_which_nothing_is_read_is_closed() {
     );
 }
 
+/// Streams that the server has reset for its own reasons.
+fn reset(frames: &[Frame]) -> Vec<u32> {
+    let resets = frames.iter().filter(|frame| frame.0 == RST_STREAM);
+    resets.map(|frame| frame.1).collect()
+}
+
+#[test]
+fn one_idle_stream_excuses_no_other_of_its_connection() {
+    let server = Server::with(&["stream.max_large_pages=2", "stream.write_deadline=500ms"]);
+    for n in 0..4 {
+        server.publish("a", &format!("{n}{}", "x".repeat(40_000)));
+    }
+    let whole = || {
+        let page = server.ask(&Request::page("/topics/a?after=earliest"));
+        page.json()["events"].as_array().unwrap().len() == 4
+    };
+    assert!(whole());
+    // SETTINGS_INITIAL_WINDOW_SIZE 20,001: the start of a page, with a piece of it on its way, or a stream's first events.
+    let mut client = Http2::connect(server.address(), &[0, 4, 0, 0, 0x4e, 0x21]);
+    client.get(1, "/topics/idle", "text/event-stream");
+    let has_begun = |frames: &[Frame]| frames.iter().any(|f| (f.0, f.1) == (DATA, 1));
+    client.read_until(has_begun);
+    client.get(3, "/topics/a?after=earliest", "application/json");
+    client.get(5, "/topics/a?after=earliest", "application/json");
+    client.read_until(|frames| frames.iter().any(|f| (f.0, f.1) == (HEADERS, 5)));
+    assert!(!whole(), "both places are taken");
+    let told = client.read_until(|frames| reset(frames).len() == 2);
+    let (mut streams, code) = (reset(&told), |frame: &&Frame| frame.0 == RST_STREAM);
+    streams.sort_unstable();
+    assert_eq!(streams, [3, 5], "{told:?}");
+    // CANCEL
+    assert!(told.iter().filter(code).all(|f| f.2 == [0, 0, 0, 8]));
+    wait_for(whole);
+    let closed = r#"pushserver_closes_total{reason="write-deadline"} 2"#;
+    let metrics = server.ask(&Request::get("/metrics"));
+    assert!(metrics.text().contains(closed), "{}", metrics.text());
+    // The other goes on.
+    server.publish("idle", "not for nothing");
+    let has_come = |frame: &Frame| {
+        frame.1 == 1 && String::from_utf8_lossy(&frame.2).contains("not for nothing")
+    };
+    let told = client.read_until(|frames| frames.iter().any(has_come));
+    assert!(told.iter().any(has_come), "{told:?}");
+    assert!(told.iter().all(|frame| frame.0 != GOAWAY), "{told:?}");
+}
+
+#[test]
+fn a_web_socket_over_http2_that_takes_nothing_is_reset() {
+    let server = Server::with(&["stream.write_deadline=300ms"]);
+    // SETTINGS_INITIAL_WINDOW_SIZE 1,000
+    let mut client = Http2::connect(server.address(), &[0, 4, 0, 0, 0x03, 0xe8]);
+    client.get(1, "/topics/idle", "text/event-stream");
+    let socket = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "http"),
+        (":authority", "localhost"),
+        (":path", "/topics/a"),
+        ("sec-websocket-version", "13"),
+    ];
+    // END_HEADERS
+    client.request(3, 4, &socket);
+    client.read_until(|frames| frames.iter().any(|f| (f.0, f.1) == (HEADERS, 3)));
+    // More than one batch, so that some of it has to wait above HTTP/2.
+    for _ in 0..60 {
+        server.publish("a", &"x".repeat(20_000));
+    }
+    let told = client.read_until(|frames| !reset(frames).is_empty());
+    assert_eq!(reset(&told), [3], "{told:?}");
+    assert!(told.iter().all(|frame| frame.0 != GOAWAY), "{told:?}");
+}
+
 #[test]
 fn an_http2_connection_without_requests_is_ended_and_one_with_a_silent_stream_is_not() {
     let server = Server::with(&[
@@ -244,20 +316,25 @@ impl Http2 {
     }
 
     /// A request whose fields are literals that nobody has to remember (RFC 7541 section 6.2.2).
-    fn get(&mut self, stream: u32, path: &str, accept: &str) {
+    fn request(&mut self, stream: u32, flags: u8, fields: &[(&str, &str)]) {
         let mut block = Vec::new();
-        for (name, value) in [
+        for (name, value) in fields {
+            block.extend([&[0, name.len() as u8], name.as_bytes()].concat());
+            block.extend([&[value.len() as u8], value.as_bytes()].concat());
+        }
+        self.send(&frame(HEADERS, flags, stream, &block));
+    }
+
+    fn get(&mut self, stream: u32, path: &str, accept: &str) {
+        let fields = [
             (":method", "GET"),
             (":scheme", "http"),
             (":authority", "localhost"),
             (":path", path),
             ("accept", accept),
-        ] {
-            block.extend([&[0, name.len() as u8], name.as_bytes()].concat());
-            block.extend([&[value.len() as u8], value.as_bytes()].concat());
-        }
+        ];
         // END_STREAM and END_HEADERS
-        self.send(&frame(1, 5, stream, &block));
+        self.request(stream, 5, &fields);
     }
 
     /// Reads until there is enough or the connection ends; every PING is answered.

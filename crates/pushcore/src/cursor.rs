@@ -281,6 +281,12 @@ impl Cursor {
         has_read_all && self.rare.as_deref().is_none_or(is_quiet)
     }
 
+    /// Does it read nothing, with nothing left to be told?
+    pub(crate) fn is_over(&self) -> bool {
+        let is_quiet = |rare: &Rare| rare.pending.is_empty();
+        self.readings.is_empty() && self.rare.as_deref().is_none_or(is_quiet)
+    }
+
     /// Moves `read` to the head if nothing is to be given or announced before it.
     pub(crate) fn settle(&mut self, log: &Log) {
         if self.ahead {

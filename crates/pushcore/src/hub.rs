@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use crate::call::Calls;
-use crate::config::HubConfig;
+use crate::config::{HubConfig, LagAction};
 use crate::core::Core;
 use crate::delivery::{Budget, Delivery};
 use crate::event::NewEvent;
@@ -240,7 +240,8 @@ impl Hub {
         Ok(Subscription::new(self.clone(), id, position))
     }
 
-    /// One page of what is retained, by the same rules as a subscription.
+    /// One page of what is retained, by the same rules as a subscription; but a page has no connection that could be ended,
+    /// so [`LagAction::Disconnect`] reads on like [`LagAction::Replay`].
     ///
     /// Over a store that does not answer at once, what memory holds no longer is a gap.
     ///
@@ -248,10 +249,13 @@ impl Hub {
     /// As [`Hub::subscribe`].
     pub fn history(
         &self,
-        options: SubscribeOptions,
+        mut options: SubscribeOptions,
         budget: Budget,
         now: Timestamp,
     ) -> Result<Page, SubscribeError> {
+        if options.lag.action == LagAction::Disconnect {
+            options.lag.action = LagAction::Replay;
+        }
         let mut subscription = self.subscribe(options, now)?;
         let mut page = Page::new(subscription.position());
         let mut left = budget;

@@ -115,6 +115,12 @@ impl Subscription {
         self.hub.lock().cursors[self.id as usize].patterns()
     }
 
+    /// Whether it reads nothing any more and has been told of every end.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.hub.lock().cursors[self.id as usize].is_over()
+    }
+
     /// Reads one more pattern: [`add_all`](Subscription::add_all) of one.
     ///
     /// # Errors

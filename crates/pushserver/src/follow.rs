@@ -129,7 +129,8 @@ impl Reading {
         };
         let page = asked.read(app, grant, now)?;
         let told = page.ends.iter().all(|end| end.at.offset <= seen.offset);
-        Ok(page.events.is_empty() && page.gaps.is_empty() && told)
+        let is_all = page.up_to_date && page.events.is_empty() && page.gaps.is_empty();
+        Ok(is_all && told)
     }
 
     /// Whether all that is asked for is topics that have ended

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,8 +24,16 @@ pub(crate) struct StreamBody {
     door: Door,
     sleep: Pin<Box<Sleep>>,
     sent_away: Option<Pin<Box<dyn Future<Output = Duration> + Send>>>,
+    /// What the door has given and the transport was not handed yet
+    unsent: Bytes,
     ended: bool,
 }
+
+/// What the transport is handed at a time
+///
+/// How often it comes back is all that is known of whether the client takes anything. So a client must take 16 KiB of a stream
+/// within `stream.write_deadline`, which is 560 bytes a second, or 5.5 KiB a second for ten streams that share a connection.
+const PIECE_BYTES: usize = 16 * 1024;
 
 impl StreamBody {
     pub(crate) fn new(app: &Arc<App>, door: Door) -> Self {
@@ -35,8 +43,29 @@ impl StreamBody {
             sleep: Box::pin(tokio::time::sleep_until(deadline.into())),
             sent_away: Some(Box::pin(app.sent_away())),
             door,
+            unsent: Bytes::new(),
             ended: false,
         }
+    }
+
+    /// Takes what the door has to say next, and notes whether that was all
+    fn poll_door(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = self.app.clock.now();
+        if let Some(sent_away) = &mut self.sent_away
+            && let Poll::Ready(returns) = sent_away.as_mut().poll(cx)
+        {
+            self.sent_away = None;
+            self.door.handle_leave(returns, now);
+        }
+        self.handle_time(cx, now);
+        self.unsent = match ready!(self.door.poll_output(cx, &self.app, now)) {
+            Output::Bytes(bytes) | Output::Drained(bytes) => bytes,
+            Output::Last(bytes) => {
+                self.ended = true;
+                bytes
+            }
+        };
+        Poll::Ready(())
     }
 
     /// Lets the door act on the time, and arms the timer for its next deadline
@@ -61,34 +90,16 @@ impl http_body::Body for StreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
-        if this.ended {
-            return Poll::Ready(None);
+        while this.unsent.is_empty() && !this.ended {
+            ready!(this.poll_door(cx));
         }
-        let now = this.app.clock.now();
-        if let Some(sent_away) = &mut this.sent_away
-            && let Poll::Ready(returns) = sent_away.as_mut().poll(cx)
-        {
-            this.sent_away = None;
-            this.door.handle_leave(returns, now);
-        }
-        this.handle_time(cx, now);
-        match this.door.poll_output(cx, &this.app, now) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Output::Bytes(bytes) | Output::Drained(bytes)) => {
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
-            }
-            Poll::Ready(Output::Last(bytes)) => {
-                this.ended = true;
-                if bytes.is_empty() {
-                    return Poll::Ready(None);
-                }
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
-            }
-        }
+        let piece = this.unsent.len().min(PIECE_BYTES);
+        let piece = this.unsent.split_to(piece);
+        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended
+        self.ended && self.unsent.is_empty()
     }
 }
 

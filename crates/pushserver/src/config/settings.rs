@@ -131,7 +131,9 @@ section! {
         /// Time in which a client must take what it is sent; then the connection is closed.
         ///
         /// Nothing is lost by it: the client resumes where it was. It holds for every response, so that pages which
-        /// nobody reads are not kept. Over HTTP/2 it is reached when no stream of the connection takes anything.
+        /// nobody reads are not kept. Over HTTP/2 it holds for each stream by itself: one of which the client does not make
+        /// room for another 16 KiB, while that much waits, is reset (`RST_STREAM`) and the others go on; when it is so with
+        /// all of them, the connection is closed.
         write_deadline: Duration = "30s" as Span,
         /// What may wait unsent for one connection.
         ///

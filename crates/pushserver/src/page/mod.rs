@@ -7,11 +7,14 @@ mod text;
 mod turns;
 
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use http::{Response, StatusCode};
-use pushcore::{Budget, Grant, LagPolicy, Page, Pattern, Start, SubscribeOptions, Timestamp};
+use pushcore::{
+    Budget, Delivery, End, Grant, LagPolicy, Page, Pattern, Position, Start, SubscribeOptions,
+    Timestamp,
+};
 
 pub(crate) use self::body::PageBody;
 pub(crate) use self::text::{PageText, Slice};
@@ -56,6 +59,20 @@ impl Asked {
         app.hub
             .history(options, budget, now)
             .map_err(|error| subscribe_problem(&error))
+    }
+
+    /// Whether a page tells nothing new, and something may come yet
+    ///
+    /// Ends before the position that was asked for are told in every page, and are no news.
+    fn is_waiting(&self, page: &Page) -> bool {
+        let is_old = |end: &End| match self.start {
+            Start::After(seen) => seen.epoch == end.at.epoch && seen.offset >= end.at.offset,
+            _ => false,
+        };
+        page.events.is_empty()
+            && page.gaps.is_empty()
+            && page.ends.iter().all(is_old)
+            && page.ends.len() < self.patterns.len()
     }
 
     /// Reads one page that there is room for
@@ -132,20 +149,19 @@ pub(crate) async fn poll(
         limit,
     };
     let admitted = asked.admit(app, &grant, app.clock.now())?;
-    let page = admitted.page();
-    let is_empty = page.events.is_empty() && page.gaps.is_empty() && page.ends.is_empty();
     let wait = wait
         .unwrap_or_default()
         .min(app.config.stream.max_poll_wait);
-    if !is_empty || wait.is_zero() {
+    if wait.is_zero() || !asked.is_waiting(admitted.page()) {
         return Ok(respond(app, admitted).await);
     }
+    let page = admitted.page();
     // The wait begins at the end of the empty page, so nothing can fall between the two.
-    let start = Start::After(page.next);
-    if !arrival(app, &asked.patterns, start, &grant, wait).await? {
+    let next = page.next;
+    if !arrival(app, &asked.patterns, next, &grant, wait).await? {
         return Ok(respond(app, admitted).await);
     }
-    asked.start = start;
+    asked.start = Start::After(next);
     let admitted = asked.admit(app, &grant, app.clock.now())?;
     Ok(respond(app, admitted).await)
 }
@@ -154,13 +170,13 @@ pub(crate) async fn poll(
 async fn arrival(
     app: &Arc<App>,
     patterns: &[Pattern],
-    start: Start,
+    start: Position,
     grant: &Arc<Grant>,
     wait: Duration,
 ) -> Result<bool, Problem> {
     let options = SubscribeOptions {
         patterns: patterns.to_vec(),
-        start,
+        start: Start::After(start),
         grant: Some(Arc::clone(grant)),
         ..SubscribeOptions::default()
     };
@@ -172,9 +188,15 @@ async fn arrival(
         events: 1,
         bytes: 0,
     };
-    let arrived = std::future::poll_fn(|cx| match subscription.poll(cx, app.clock.now(), one) {
-        Poll::Ready(_) => Poll::Ready(()),
-        Poll::Pending => Poll::Pending,
+    let arrived = std::future::poll_fn(|cx| {
+        loop {
+            match ready!(subscription.poll(cx, app.clock.now(), one)) {
+                // A page has no place for a notice, and the end was in the page before.
+                Delivery::Expiring { .. } => {}
+                Delivery::End(end) if end.at.offset <= start.offset => {}
+                _ => return Poll::Ready(()),
+            }
+        }
     });
     tokio::select! {
         () = arrived => Ok(true),

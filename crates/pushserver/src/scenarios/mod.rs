@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use pushcore::Timestamp;
+use pushcore::store::Store;
 use serde_json::{Value, json};
 use ws_codec::{Connection, Incoming, Message};
 
@@ -23,6 +24,7 @@ use crate::transport::{Door, Output};
 use crate::web::body::Payload;
 
 mod batches;
+mod commands;
 mod live_logs;
 mod presence;
 mod refresh;
@@ -50,19 +52,18 @@ struct Reply {
 
 impl Site {
     fn new(settings: &[&str]) -> Self {
-        let own = [format!("auth.secret={SECRET}")];
-        let settings = settings.iter().map(|setting| (*setting).to_owned());
-        let flags = own.into_iter().chain(settings).map(|setting| {
-            let (name, value) = setting.split_once('=').unwrap();
-            (name.to_owned(), value.to_owned())
-        });
-        let config = Config::load(None, std::iter::empty(), flags).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
         Self {
-            app: App::new(config, None).unwrap(),
+            app: App::new(config(settings), None).unwrap(),
+            runtime: runtime(),
+        }
+    }
+
+    /// One whose log a store keeps
+    fn over(store: Arc<dyn Store>) -> Self {
+        let runtime = runtime();
+        let app = runtime.block_on(App::over(store, config(&[]), None));
+        Self {
+            app: app.unwrap(),
             runtime,
         }
     }
@@ -214,6 +215,23 @@ impl Site {
     }
 }
 
+fn config(settings: &[&str]) -> Config {
+    let own = [format!("auth.secret={SECRET}")];
+    let settings = settings.iter().map(|setting| (*setting).to_owned());
+    let flags = own.into_iter().chain(settings).map(|setting| {
+        let (name, value) = setting.split_once('=').unwrap();
+        (name.to_owned(), value.to_owned())
+    });
+    Config::load(None, std::iter::empty(), flags).unwrap()
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap()
+}
+
 /// A stream that is read when the scenario says so, at the time it says
 struct Stream<'s> {
     site: &'s Site,
@@ -327,24 +345,21 @@ impl<'s> Client<'s> {
     }
 
     fn say_text(&mut self, text: &str) {
-        self.say_all([text.to_owned()]);
+        self.say_all(&[Message::Text(text.into())]);
     }
 
-    /// Sends messages that arrive at once
-    fn say_together(&mut self, messages: &[Value]) {
-        self.say_all(messages.iter().map(Value::to_string));
-    }
-
-    fn say_all(&mut self, texts: impl IntoIterator<Item = String>) {
+    /// Sends messages that one read brings
+    fn say_all(&mut self, messages: &[Message<'_>]) {
         let mut bytes = Vec::new();
-        for text in texts {
-            self.connection
-                .send(&Message::Text(text.into()), &mut bytes);
+        for message in messages {
+            self.connection.send(message, &mut bytes);
         }
+        self.say_bytes(&mut bytes);
+    }
+
+    fn say_bytes(&mut self, bytes: &mut [u8]) {
         let site = self.stream.site;
-        self.stream
-            .door
-            .handle_input(&site.app, site.now(), &mut bytes);
+        self.stream.door.handle_input(&site.app, site.now(), bytes);
     }
 
     /// What has come by `now`: messages, and `{"close":CODE}`

@@ -1,12 +1,13 @@
 //! A connection that speaks HTTP/2.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Request;
@@ -20,7 +21,7 @@ use super::patrol::{Passed, Patrol};
 use super::sock::Sock;
 use crate::answer::{Answer, Carrier, answer};
 use crate::peer::Peer;
-use crate::stall::{Sight, Streams};
+use crate::stall::Streams;
 
 /// Looks at a connection within each deadline, so that what is overdue is seen at most a half of it late
 const LOOKS_PER_DEADLINE: u32 = 2;
@@ -30,9 +31,15 @@ pub(super) async fn drive(shard: Rc<Shard>, sock: Sock, early: Bytes, peer: Peer
     let app = &shard.app;
     let limits = &app.config.http2;
     let streams = Arc::<Streams>::default();
+    let tasks = Tasks {
+        streams: Arc::clone(&streams),
+        next: Rc::default(),
+    };
     let service = service_fn(|request: Request<Incoming>| {
         let shard = Rc::clone(&shard);
         let watched = streams.watch();
+        let tasks = tasks.clone();
+        tasks.next_carries(watched.key());
         async move {
             let mut request = request;
             let upgrade = hyper::upgrade::on(&mut request);
@@ -42,6 +49,7 @@ pub(super) async fn drive(shard: Rc<Shard>, sock: Sock, early: Bytes, peer: Peer
                         response.map(|body| body.watched(Some(watched.answered())))
                     }
                     Answer::Stream(start) => {
+                        tasks.next_carries(watched.key());
                         start.into_response(&shard.app, upgrade, Some(watched))
                     }
                 },
@@ -50,7 +58,7 @@ pub(super) async fn drive(shard: Rc<Shard>, sock: Sock, early: Bytes, peer: Peer
     });
     let passed = Rc::<Passed>::default();
     let patrol = Patrol::new(early, sock, app, Rc::clone(&passed));
-    let mut conn = http2::Builder::new(LocalExecutor)
+    let mut conn = http2::Builder::new(tasks.clone())
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.max_streams as u32)
         .max_pending_accept_reset_streams(limits.max_pending_resets)
@@ -67,7 +75,7 @@ pub(super) async fn drive(shard: Rc<Shard>, sock: Sock, early: Bytes, peer: Peer
     let mut asked_to_finish = false;
     let interval = app.config.stream.write_deadline / LOOKS_PER_DEADLINE;
     let mut look = pin!(tokio::time::sleep(interval));
-    let mut watch = Watch::default();
+    let mut quiet = Quiet::default();
     let ended = poll_fn(|cx| {
         if !asked_to_finish && leaving.as_mut().poll(cx).is_ready() {
             asked_to_finish = true;
@@ -75,12 +83,15 @@ pub(super) async fn drive(shard: Rc<Shard>, sock: Sock, early: Bytes, peer: Peer
         }
         while look.as_mut().poll(cx).is_ready() {
             look.as_mut().reset(tokio::time::Instant::now() + interval);
-            watch.look(streams.look(), passed.requests(), Instant::now());
-            if watch.stalled >= LOOKS_PER_DEADLINE {
+            let sight = streams.look(LOOKS_PER_DEADLINE);
+            if sight.is_stalled() {
                 app.metrics.closed("write-deadline");
                 return Poll::Ready(Ok(()));
             }
-            let idle = watch.idle_since.map(|since| since.elapsed());
+            let idle = quiet.look(sight.is_idle(), passed.requests(), Instant::now());
+            for _ in 0..sight.reset() {
+                app.metrics.closed("write-deadline");
+            }
             if !asked_to_finish && idle.is_some_and(|idle| idle >= app.config.http.idle_timeout) {
                 asked_to_finish = true;
                 Pin::new(&mut conn).graceful_shutdown();
@@ -94,39 +105,49 @@ pub(super) async fn drive(shard: Rc<Shard>, sock: Sock, early: Bytes, peer: Peer
     }
 }
 
-/// What the last looks at a connection have shown
+/// How long nothing has been asked of a connection
 #[derive(Debug, Default)]
-struct Watch {
-    before: Sight,
+struct Quiet {
     requests: u64,
-    /// Looks in a row between which no stream took anything
-    stalled: u32,
-    /// Since when there are no streams
-    idle_since: Option<Instant>,
+    since: Option<Instant>,
 }
 
-impl Watch {
-    fn look(&mut self, sight: Sight, requests: u64, now: Instant) {
-        self.stalled = match sight.is_stalled_since(&self.before) {
-            true => self.stalled + 1,
-            false => 0,
-        };
-        let is_idle = sight.is_idle() && requests == self.requests;
-        self.idle_since = is_idle.then(|| self.idle_since.unwrap_or(now));
-        self.before = sight;
+impl Quiet {
+    /// For how long there have been no streams, and none have come and gone; `None` if that is not so
+    fn look(&mut self, is_idle: bool, requests: u64, now: Instant) -> Option<Duration> {
+        let is_quiet = is_idle && requests == self.requests;
         self.requests = requests;
+        self.since = is_quiet.then(|| self.since.unwrap_or(now));
+        self.since.map(|since| now - since)
     }
 }
 
-/// Runs hyper's tasks on the shard's own thread
-#[derive(Clone, Copy, Debug)]
-struct LocalExecutor;
+/// Runs hyper's tasks on the shard's own thread, and knows which stream each carries
+///
+/// A body whose window is closed is not polled, so it cannot end itself: its stream is reset by ending the task that waits for the
+/// window, which hyper does not give away. But hyper runs what a request takes right after it has handed that over, and
+/// what carries an upgraded connection right after it was given the response.
+#[derive(Clone, Debug)]
+struct Tasks {
+    streams: Arc<Streams>,
+    next: Rc<Cell<Option<usize>>>,
+}
 
-impl<F> hyper::rt::Executor<F> for LocalExecutor
+impl Tasks {
+    /// The task that is run next carries this stream
+    fn next_carries(&self, stream: usize) {
+        self.next.set(Some(stream));
+    }
+}
+
+impl<F> hyper::rt::Executor<F> for Tasks
 where
     F: Future<Output: 'static> + 'static,
 {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
+        let task = tokio::task::spawn_local(future);
+        if let Some(stream) = self.next.take() {
+            self.streams.carry(stream, task.abort_handle());
+        }
     }
 }

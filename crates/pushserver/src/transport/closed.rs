@@ -29,8 +29,10 @@ impl ClosedSocket {
             .map_or(Poll::Pending, Poll::Ready)
     }
 
-    pub(crate) fn handle_input(&mut self, app: &App, now: Timestamp, bytes: &mut [u8]) {
-        self.socket.handle_input(app, now, bytes, |_| {});
+    pub(crate) fn handle_input(&mut self, app: &App, now: Timestamp, mut bytes: &mut [u8]) {
+        while !bytes.is_empty() {
+            self.socket.take_in(app, now, &mut bytes, |_| {});
+        }
     }
 
     pub(crate) fn handle_time(&mut self, now: Timestamp) {

@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use pushcore::{Budget, Notify, Subscription, Timestamp};
+use pushcore::{Budget, End, Notify, Position, Subscription, Timestamp};
 
 use crate::app::App;
 
@@ -62,6 +62,15 @@ fn budget(app: &App, was_blocked: bool) -> Budget {
         },
         ..Budget::default()
     }
+}
+
+/// Where a client stands that was told of this end: behind it, unless it had come further already
+///
+/// An end that lies before its first position is told to every client that comes back, and must not take it back.
+fn behind(end: &End, subscription: &Subscription) -> Position {
+    let position = subscription.position();
+    let is_further = position.epoch == end.at.epoch && position.offset > end.at.offset;
+    if is_further { position } else { end.at }
 }
 
 impl Output {

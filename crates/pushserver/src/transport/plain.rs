@@ -6,7 +6,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pushcore::{
-    CloseReason, Data, Delivery, EndReason, Grant, NewEvent, Subscription, Timestamp, Topic,
+    CloseReason, Data, Delivery, EndReason, Grant, NewEvent, PublishError, Subscription, Timestamp,
+    Topic,
 };
 use ws_codec::handshake::Deflate;
 use ws_codec::{CloseCode, CloseFrame, Message};
@@ -67,7 +68,7 @@ impl PlainSocket {
         app: &Arc<App>,
         now: Timestamp,
     ) -> Poll<Output> {
-        self.poll_publishing(cx, now);
+        self.poll_publishing(cx, app, now);
         loop {
             if let Some(control) = self.socket.poll_control() {
                 return Poll::Ready(control);
@@ -114,63 +115,64 @@ impl PlainSocket {
         }
     }
 
-    fn poll_publishing(&mut self, cx: &mut Context<'_>, now: Timestamp) {
-        let Some(publishing) = &mut self.publishing else {
-            return;
-        };
-        if let Poll::Ready(receipts) = publishing.as_mut().poll(cx) {
-            self.publishing = None;
-            self.check(receipts.into_iter().find_map(Result::err), now);
+    /// Goes on with what was published, and with the messages behind it
+    fn poll_publishing(&mut self, cx: &mut Context<'_>, app: &Arc<App>, now: Timestamp) {
+        loop {
+            if let Some(publishing) = &mut self.publishing {
+                let Poll::Ready(receipts) = publishing.as_mut().poll(cx) else {
+                    return;
+                };
+                self.publishing = None;
+                self.check(app, receipts.into_iter().find_map(Result::err), now);
+            }
+            let Some(mut unread) = self.socket.take_unread() else {
+                return;
+            };
+            self.handle_input(app, now, &mut unread);
         }
     }
 
     /// A publish that fails closes the connection, because nothing else could tell the client
-    fn check(&mut self, error: Option<pushcore::PublishError>, now: Timestamp) {
+    fn check(&mut self, app: &Arc<App>, error: Option<PublishError>, now: Timestamp) {
         match error {
             None => {}
-            Some(pushcore::PublishError::Ended) => {
-                self.socket
-                    .close(Closing::Ended.frame("the topic has ended"), now);
+            Some(PublishError::Ended) => {
+                self.close(app, Closing::Ended, "the topic has ended", now);
             }
-            Some(error) => self
-                .socket
-                .close(Closing::Overloaded.frame(&error.to_string()), now),
+            Some(error) => self.close(app, Closing::Overloaded, &error.to_string(), now),
         }
     }
 
-    pub(crate) fn handle_input(&mut self, app: &Arc<App>, now: Timestamp, bytes: &mut [u8]) {
-        let Self {
-            socket,
-            topic,
-            grant,
-            listed,
-            ..
-        } = self;
-        let mut events = Vec::new();
-        socket.handle_input(app, now, bytes, |message| {
-            let data = match message {
-                Message::Text(text) => Data::from(text.into_owned()),
-                Message::Binary(bytes) => Data::bytes(bytes.into_owned()),
-            };
-            events.push(NewEvent::new(topic.clone(), data));
-        });
-        if events.is_empty() {
-            return;
+    pub(crate) fn handle_input(&mut self, app: &Arc<App>, now: Timestamp, mut bytes: &mut [u8]) {
+        while !bytes.is_empty() && self.publishing.is_none() {
+            let (topic, mut events) = (&self.topic, Vec::new());
+            self.socket.take_in(app, now, &mut bytes, |message| {
+                let data = match message {
+                    Message::Text(text) => Data::from(text.into_owned()),
+                    Message::Binary(bytes) => Data::bytes(bytes.into_owned()),
+                };
+                events.push(NewEvent::new(topic.clone(), data));
+            });
+            if !events.is_empty() {
+                self.publish(app, events, now);
+            }
         }
-        if !grant.may_publish(topic) || grant.is_expired(now) {
-            self.close(
-                app,
-                Closing::Forbidden,
-                "the grant does not cover publishing to this topic",
-                now,
-            );
-            return;
+        self.socket.keep_unread(bytes);
+    }
+
+    fn publish(&mut self, app: &Arc<App>, events: Vec<NewEvent>, now: Timestamp) {
+        let grant = &self.grant;
+        if app.hub.is_revoked(grant, now) {
+            return self.close(app, Closing::Revoked, "the grant was revoked", now);
         }
-        let (subject, address) = (grant.subject.as_deref(), listed.address());
+        if !grant.may_publish(&self.topic) || grant.is_expired(now) {
+            let reason = "the grant does not cover publishing to this topic";
+            return self.close(app, Closing::Forbidden, reason, now);
+        }
+        let (subject, address) = (grant.subject.as_deref(), self.listed.address());
         if let Err(problem) = app.publish_rates.admit(subject, address, events.len(), now) {
             app.metrics.refused(problem.kind());
-            self.close(app, Closing::Overloaded, problem.detail(), now);
-            return;
+            return self.close(app, Closing::Overloaded, problem.detail(), now);
         }
         if events.len() > app.config.http.max_batch_events {
             let (app, subject) = (Arc::clone(app), grant.subject.clone());
@@ -183,7 +185,7 @@ impl PlainSocket {
         match app.hub.publish(events, subject, now).try_ready() {
             Ok(receipts) => {
                 app.metrics.published(&receipts);
-                self.check(receipts.into_iter().find_map(Result::err), now);
+                self.check(app, receipts.into_iter().find_map(Result::err), now);
             }
             Err(publishing) => {
                 let app = Arc::clone(app);
@@ -197,7 +199,7 @@ impl PlainSocket {
     }
 
     pub(crate) fn wants_input(&self) -> bool {
-        self.publishing.is_none()
+        self.publishing.is_none() && !self.socket.has_unread()
     }
 
     fn close(&mut self, app: &Arc<App>, closing: Closing, reason: &str, now: Timestamp) {

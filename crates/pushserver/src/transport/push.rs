@@ -50,8 +50,6 @@ pub(crate) struct PushSocket {
     awaited: Option<Box<Awaited>>,
     /// Commands of the last read that wait for that answer, or until the answers before them are on their way
     waiting: VecDeque<Message<'static>>,
-    /// We have closed the connection: what still comes is not carried out
-    is_closed: bool,
 }
 
 impl PushSocket {
@@ -85,7 +83,6 @@ impl PushSocket {
             history: None,
             awaited: awaited.map(Box::new),
             waiting: VecDeque::new(),
-            is_closed: false,
         };
         if !is_awaited {
             this.say_state();
@@ -145,8 +142,9 @@ impl PushSocket {
                 let grant = &self.grant;
                 self.present
                     .retain(|topic| may_stay(app, grant, topic, now));
+                let at = super::behind(&end, &self.subscription).to_string();
                 json!({ "end": {
-                    "match": end.pattern.as_str(), "reason": end.reason.as_str(), "at": end.at.to_string(),
+                    "match": end.pattern.as_str(), "reason": end.reason.as_str(), "at": at,
                 }})
             }
             Delivery::Expiring { at } => json!({ "expiring": { "at": at.0 } }),
@@ -175,10 +173,16 @@ impl PushSocket {
             {
                 return;
             }
-            if self.waiting.is_empty() || !self.takes_commands(app) {
+            if !self.takes_commands(app) {
                 return;
             }
-            self.obey_waiting(app, now);
+            if !self.waiting.is_empty() {
+                self.obey_waiting(app, now);
+            } else if let Some(mut unread) = self.socket.take_unread() {
+                self.handle_input(app, now, &mut unread);
+            } else {
+                return;
+            }
         }
     }
 
@@ -261,22 +265,24 @@ impl PushSocket {
     fn close(&mut self, app: &Arc<App>, closing: Closing, reason: &str, now: Timestamp) {
         self.awaited = None;
         self.present.clear();
-        self.is_closed = true;
         app.metrics.closed(closing.as_str());
         self.socket.close(closing.frame(reason), now);
     }
 
-    pub(crate) fn handle_input(&mut self, app: &Arc<App>, now: Timestamp, bytes: &mut [u8]) {
-        let waiting = &mut self.waiting;
-        self.socket.handle_input(app, now, bytes, |message| {
-            waiting.push_back(message.into_owned());
-        });
-        self.obey_waiting(app, now);
+    pub(crate) fn handle_input(&mut self, app: &Arc<App>, now: Timestamp, mut bytes: &mut [u8]) {
+        while !bytes.is_empty() && self.waiting.is_empty() && self.takes_commands(app) {
+            let waiting = &mut self.waiting;
+            self.socket.take_in(app, now, &mut bytes, |message| {
+                waiting.push_back(message.into_owned());
+            });
+            self.obey_waiting(app, now);
+        }
+        self.socket.keep_unread(bytes);
     }
 
     /// Commands are taken only while the one before is answered and its answer is on its way
     pub(crate) fn wants_input(&self, app: &Arc<App>) -> bool {
-        self.waiting.is_empty() && self.takes_commands(app)
+        self.waiting.is_empty() && !self.socket.has_unread() && self.takes_commands(app)
     }
 
     /// Whether no answer is under way, and another may be queued: one read can bring a thousand commands, and each may ask

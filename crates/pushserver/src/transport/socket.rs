@@ -20,6 +20,10 @@ pub(crate) struct Socket {
     outbox: Option<Box<Outbox>>,
     /// What a client that pings has left of them
     pings: Option<Box<Allowance>>,
+    /// What was read and is not taken in yet
+    unread: Option<Box<[u8]>>,
+    /// We have closed it: the messages that still come are not looked at
+    is_closed: bool,
 }
 
 /// Whole frames, written before anything else; apart, because most sockets never have any
@@ -27,6 +31,10 @@ pub(crate) struct Socket {
 struct Outbox {
     frames: Vec<u8>,
 }
+
+/// Bytes of messages that are taken in before they are carried out: as many as one read brings without compression, which would
+/// make a thousand times as many of them
+const MAX_TAKEN: usize = 64 * 1024;
 
 /// What is left in front of a message for the head of its frame
 pub(crate) const FRAME_ROOM: usize = FrameHeader::MAX_LEN;
@@ -41,31 +49,58 @@ impl Socket {
             },
             outbox: None,
             pings: None,
+            unread: None,
+            is_closed: false,
         }
     }
 
-    /// Takes bytes; `on_message` is given each whole message
+    /// Takes bytes off the front of `bytes`; `on_message` is given each whole message, of some [`MAX_TAKEN`] bytes altogether
     ///
     /// A violation queues its close frame; there is nothing more to do about it here.
-    pub(crate) fn handle_input(
+    pub(crate) fn take_in(
         &mut self,
         app: &App,
         now: Timestamp,
-        mut bytes: &mut [u8],
+        bytes: &mut &mut [u8],
         mut on_message: impl FnMut(Message<'_>),
     ) {
-        loop {
-            match self.connection.handle_input(&mut bytes, since(now)) {
-                Ok(Some(Incoming::Message(message))) => on_message(message),
+        let mut taken = 0;
+        while taken < MAX_TAKEN {
+            match self.connection.handle_input(bytes, since(now)) {
+                Ok(Some(Incoming::Message(_))) if self.is_closed => {}
+                Ok(Some(Incoming::Message(message))) => {
+                    taken += message.as_bytes().len();
+                    on_message(message);
+                }
                 Ok(Some(Incoming::Ping(_) | Incoming::Pong(_))) => self.count_ping(app, now),
                 Ok(Some(_)) => {}
                 Ok(None) => return,
                 Err(failure) => {
                     tracing::debug!(%failure, "a WebSocket client broke the protocol");
+                    *bytes = &mut [];
                     return;
                 }
             }
         }
+    }
+
+    /// Keeps what was read and cannot be taken in yet
+    pub(crate) fn keep_unread(&mut self, bytes: &[u8]) {
+        self.unread = (!bytes.is_empty()).then(|| bytes.into());
+    }
+
+    /// Gives it back
+    pub(crate) fn take_unread(&mut self) -> Option<Box<[u8]>> {
+        self.unread.take()
+    }
+
+    pub(crate) fn has_unread(&self) -> bool {
+        self.unread.is_some()
+    }
+
+    /// Whether we have closed it
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// Each has to be read and answered, so that a flood of them would be work without end
@@ -107,6 +142,7 @@ impl Socket {
     }
 
     pub(crate) fn close(&mut self, frame: CloseFrame, now: Timestamp) {
+        self.is_closed = true;
         self.connection.close(frame, since(now));
     }
 
@@ -160,4 +196,52 @@ impl Socket {
 /// ws-codec counts time from any moment of the caller's choice: here from 1970
 fn since(now: Timestamp) -> Duration {
     Duration::from_millis(now.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use ws_codec::SharedDeflater;
+    use ws_codec::handshake::{DeflateConfig, Opening, Via};
+
+    use super::*;
+    use crate::config::Config;
+
+    /// What is agreed on with a client that offers compression without parameters
+    fn agreed() -> Option<Deflate> {
+        let fields = [
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-extensions", "permessage-deflate"),
+        ];
+        let fields = fields.map(|(name, value)| (name, value.as_bytes()));
+        let protocol = "websocket";
+        let opening = Opening::of_request(Via::Http2 { protocol }, "CONNECT", fields);
+        opening.unwrap().agree_deflate(&DeflateConfig::default())
+    }
+
+    #[test]
+    fn compressed_messages_are_not_all_inflated_at_once() {
+        let app = App::new(Config::default(), None).unwrap();
+        let mut socket = Socket::new(&app, agreed(), Timestamp(0));
+        let message = vec![b'x'; 50_000];
+        let compressed = SharedDeflater::new(15, 9).compress(&message);
+        let header = FrameHeader {
+            rsv1: true,
+            mask: Some(ws_codec::Mask([0; 4])),
+            ..FrameHeader::whole(OpCode::Text, compressed.len())
+        };
+        let mut bytes = Vec::new();
+        for _ in 0..100 {
+            ws_codec::encode_frame_into(&mut bytes, header, &compressed);
+        }
+        let (mut rest, mut all) = (&mut bytes[..], 0);
+        while !rest.is_empty() {
+            let mut taken = 0;
+            socket.take_in(&app, Timestamp(0), &mut rest, |message| {
+                taken += message.as_bytes().len();
+            });
+            assert!(taken < MAX_TAKEN + message.len(), "{taken} at once");
+            all += taken;
+        }
+        assert_eq!(all, 100 * message.len());
+    }
 }

@@ -175,9 +175,9 @@ impl EventStream {
     /// With the last of them the stream ends. The id moves the client behind the end, so that an `EventSource` which
     /// comes back has read everything and is told to stop.
     fn end(&mut self, end: &End) -> Output {
-        let at = end.at.to_string();
+        let at = super::behind(end, &self.subscription).to_string();
         let data = json!({ "match": end.pattern.as_str(), "reason": end.reason.as_str() });
-        if !self.subscription.patterns().is_empty() {
+        if !self.subscription.is_over() {
             return self.control("push.end", Some(&at), &data);
         }
         self.last(&encode::sse_control("push.end", Some(&at), &data))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use pushcore::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use ws_codec::Message;
 
 use super::PushSocket;
@@ -12,7 +12,7 @@ use super::run::{Run, reply};
 use crate::app::App;
 use crate::close_codes::Closing;
 use crate::rates::{self, Allowance};
-use crate::transport::command::{Command, Envelope, Failure, NotACommand};
+use crate::transport::command::{Command, Envelope, Failure, Inputs, NotACommand};
 use crate::transport::history::History;
 use crate::transport::renewal::Renewal;
 use crate::web::problem::Problem;
@@ -20,54 +20,91 @@ use crate::web::problem::Problem;
 impl PushSocket {
     /// Carries out the commands that have come, up to one whose answer is still under way
     ///
-    /// Publishes that follow each other go to the log together.
+    /// Publishes that follow each other go to the log together. Answers come in the order of the commands.
     pub(super) fn obey_waiting(&mut self, app: &Arc<App>, now: Timestamp) {
-        if self.is_closed {
-            self.waiting.clear();
+        // A revocation comes with what is sent, and a client that reads nothing is sent nothing.
+        if !self.waiting.is_empty() && app.hub.is_revoked(&self.grant, now) {
+            self.close(app, Closing::Revoked, "the grant was revoked", now);
         }
         let mut run = Run::default();
-        while !self.is_closed
-            && self.takes_commands(app)
+        while self.takes_commands(app)
+            && !self.socket.is_closed()
             && let Some(message) = self.waiting.pop_front()
         {
-            let Message::Text(text) = &message else {
-                let reason = "push.v1 speaks JSON text messages; binary ones have no meaning";
-                self.publish(app, &mut run);
-                return self.close(app, Closing::BadMessage, reason, now);
+            let envelope = match &message {
+                Message::Text(text) => Some(Envelope::parse(text)),
+                Message::Binary(_) => None,
             };
-            match Envelope::parse(text) {
-                Ok(envelope) => self.obey(app, envelope, &mut run, now),
-                Err(fault) => self.refuse(app, fault, &mut run, now),
+            let behind = match envelope {
+                Some(Err(fault)) => {
+                    self.refuse(app, fault, &mut run, now);
+                    continue;
+                }
+                Some(Ok(Envelope {
+                    reference,
+                    command: Command::Publish(inputs),
+                })) => {
+                    self.join(app, reference, inputs, &mut run, now);
+                    continue;
+                }
+                Some(Ok(envelope)) => Some(envelope),
+                None => None,
+            };
+            self.publish(app, &mut run);
+            if self.publishing.is_some() {
+                drop(behind);
+                self.waiting.push_front(message);
+                return;
             }
+            match behind {
+                Some(envelope) => self.obey(app, envelope, now),
+                None => {
+                    let reason = "push.v1 speaks JSON text messages; binary ones have no meaning";
+                    self.close(app, Closing::BadMessage, reason, now);
+                }
+            }
+        }
+        if self.socket.is_closed() {
+            self.waiting.clear();
         }
         self.publish(app, &mut run);
     }
 
     /// Says what is wrong with a message that is no command
     fn refuse(&mut self, app: &Arc<App>, fault: NotACommand, run: &mut Run, now: Timestamp) {
-        self.publish(app, run);
         // It was looked at all the same.
         let failure = match self.spend_command(app, now) {
             Ok(()) => fault.failure,
-            Err(problem) => {
-                app.metrics.refused(problem.kind());
-                problem.into()
-            }
+            Err(problem) => refusal(app, problem),
         };
-        reply(&mut self.socket, fault.reference, Err(failure));
+        run.fail(fault.reference, failure);
     }
 
-    /// Carries out a command, or lets a publish join the `run` of those before it; everything else is carried out, and
-    /// answered, behind that
-    fn obey(&mut self, app: &Arc<App>, envelope: Envelope, run: &mut Run, now: Timestamp) {
-        let Envelope { reference, command } = envelope;
-        if let Err(problem) = self.spend(app, &command, now) {
-            app.metrics.refused(problem.kind());
-            self.publish(app, run);
-            return reply(&mut self.socket, reference, Err(problem.into()));
+    /// Lets a publish join those before it
+    fn join(
+        &mut self,
+        app: &Arc<App>,
+        reference: Option<Value>,
+        inputs: Inputs,
+        run: &mut Run,
+        now: Timestamp,
+    ) {
+        let spent = self.spend_command(app, now);
+        let (subject, address) = (self.grant.subject.as_deref(), self.listed.address());
+        let rates = &app.publish_rates;
+        let max = app.config.http.max_batch_events;
+        match spent.and_then(|()| rates.admit(subject, address, inputs.len(), now)) {
+            Err(problem) => run.fail(reference, refusal(app, problem)),
+            Ok(()) if self.awaited.is_some() => run.fail(reference, no_token()),
+            Ok(()) => run.join(reference, inputs, max, &self.grant, now),
         }
-        if !matches!(command, Command::Publish(_)) {
-            self.publish(app, run);
+    }
+
+    /// Carries out a command that is no publish
+    fn obey(&mut self, app: &Arc<App>, envelope: Envelope, now: Timestamp) {
+        let Envelope { reference, command } = envelope;
+        if let Err(problem) = self.spend_command(app, now) {
+            return reply(&mut self.socket, reference, Err(refusal(app, problem)));
         }
         let result = match command {
             Command::Refresh(refresh) => {
@@ -78,23 +115,8 @@ impl PushSocket {
                 return;
             }
             Command::Ping => Ok(json!({})),
-            _ if self.awaited.is_some() => Err(Failure::new(
-                "unauthorized",
-                "the first message of this connection is {\"refresh\":{\"token\":\"…\"}}",
-            )),
-            Command::Publish(inputs) => {
-                let max = app.config.http.max_batch_events;
-                match inputs.append_to(&mut run.entries, max, &self.grant, now) {
-                    Ok(count) => {
-                        run.commands.push((reference, count));
-                        return;
-                    }
-                    Err(failure) => {
-                        self.publish(app, run);
-                        Err(failure)
-                    }
-                }
-            }
+            _ if self.awaited.is_some() => Err(no_token()),
+            Command::Publish(_) => unreachable!("it has joined the run"),
             Command::History(history) => match history.run(app, &self.grant, now) {
                 Ok(page) => {
                     self.history = History::answer(app, page, reference.as_ref(), &mut self.socket);
@@ -113,16 +135,7 @@ impl PushSocket {
         reply(&mut self.socket, reference, result);
     }
 
-    /// Takes a command from what the connection may say, and its events from what its subject may publish
-    fn spend(&mut self, app: &Arc<App>, command: &Command, now: Timestamp) -> Result<(), Problem> {
-        self.spend_command(app, now)?;
-        let Command::Publish(inputs) = command else {
-            return Ok(());
-        };
-        let (subject, address) = (self.grant.subject.as_deref(), self.listed.address());
-        app.publish_rates.admit(subject, address, inputs.len(), now)
-    }
-
+    /// Takes a command from what the connection may say
     fn spend_command(&mut self, app: &Arc<App>, now: Timestamp) -> Result<(), Problem> {
         if app.publish_rates.is_open() {
             return Ok(());
@@ -150,4 +163,17 @@ impl PushSocket {
             Poll::Pending => self.publishing = Some(Box::new(run)),
         }
     }
+}
+
+/// A refusal of one of the rates, counted
+fn refusal(app: &App, problem: Problem) -> Failure {
+    app.metrics.refused(problem.kind());
+    problem.into()
+}
+
+fn no_token() -> Failure {
+    Failure::new(
+        "unauthorized",
+        "the first message of this connection is {\"refresh\":{\"token\":\"…\"}}",
+    )
 }
