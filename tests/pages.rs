@@ -214,6 +214,95 @@ fn a_page_speaks_to_its_own_server_alone() {
 }
 
 #[test]
+fn a_console_that_is_not_wanted_is_not_served_and_not_named() {
+    let page = |server: &Server, path| server.ask(&Request::get(path));
+    let server = Server::start();
+    assert_eq!(page(&server, "/console").status(), 200);
+    assert!(page(&server, "/").text().contains("href=\"console\""));
+    let server = Server::with(&["console.enabled=false"]);
+    assert_eq!(page(&server, "/console").status(), 404);
+    assert!(!page(&server, "/").text().contains("href=\"console\""));
+}
+
+#[test]
+fn the_console_asks_for_metrics_that_there_are() {
+    let server = Server::start();
+    let metrics = server.ask(&Request::get("/metrics")).text();
+    let console = server.ask(&Request::get("/console")).text();
+    let quoted = console.split('\'');
+    let names: Vec<_> = quoted
+        .filter(|text| text.starts_with("pushserver_"))
+        .collect();
+    assert!(names.len() >= 4, "{names:?}");
+    for name in names {
+        let samples = metrics.lines().filter(|line| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with([' ', '{']))
+        });
+        assert!(samples.count() > 0, "no {name} in\n{metrics}");
+    }
+}
+
+#[test]
+fn commands_of_the_first_page_can_be_pasted_as_they_are() {
+    let server = Server::with(&[SECRET]);
+    let Some(mut page) = DevTools::open(&server.url("/")) else {
+        return;
+    };
+    page.wait("document.getElementById('follow')?.textContent.startsWith('curl')");
+    page.evaluate(
+        "(() => { const form = document.querySelector('form'); form.topic.value = 'what?/a b#1'; \
+         form.dispatchEvent(new Event('input')); })()",
+    );
+    let url = server.url("/topics/what%3F/a%20b%231");
+    let bearer = "-H \"Authorization: Bearer $TOKEN\"";
+    let text = |id: &str| format!("document.getElementById('{id}').textContent");
+    assert_eq!(
+        page.evaluate(&text("follow")),
+        format!("curl -N {bearer} \"{url}\"")
+    );
+    assert_eq!(
+        page.evaluate(&text("publish")),
+        format!("curl -d hello {bearer} \"{url}\"")
+    );
+}
+
+#[test]
+fn the_page_of_a_topic_says_how_to_publish_to_that_topic() {
+    let server = Server::start();
+    let url = server.url("/topics/what%3F/a%20b%231");
+    let Some(mut page) = DevTools::open(&url) else {
+        return;
+    };
+    page.wait("document.querySelector('#empty code')?.textContent.startsWith('curl')");
+    let told = page.evaluate("document.querySelector('#empty code').textContent");
+    assert_eq!(told, format!("curl -d hello \"{url}\""));
+}
+
+#[test]
+fn the_page_of_a_topic_that_is_not_for_everybody_asks_for_a_ticket() {
+    let server = Server::with(&[SECRET]);
+    let Some(mut page) = DevTools::open(&server.url("/topics/news")) else {
+        return;
+    };
+    page.wait("document.getElementById('events').innerText.includes('open it with ?ticket=')");
+}
+
+#[test]
+fn a_console_that_pauses_says_so() {
+    let server = Server::start();
+    let Some(mut page) = DevTools::open(&server.url("/console")) else {
+        return;
+    };
+    page.wait("document.getElementById('state').textContent.startsWith('live')");
+    page.evaluate("document.querySelector('#tail button').click()");
+    let state = page.evaluate("document.getElementById('state').textContent");
+    assert_eq!(state, "paused");
+    page.evaluate("document.querySelector('#tail button').click()");
+    page.wait("document.getElementById('state').textContent.startsWith('live')");
+}
+
+#[test]
 fn the_browser_client_is_a_script() {
     let reply = Server::start().ask(&Request::get("/push.js"));
     assert_eq!(

@@ -1,7 +1,9 @@
 //! What the project is for: follow by any door, publish with curl, leave, come back, and have missed nothing.
 
 use std::process::Command;
+use std::time::Instant;
 
+use crate::support::PATIENCE;
 use crate::support::foreign::{Foreign, Site};
 use crate::support::http::Request;
 use crate::support::server::Server;
@@ -163,6 +165,57 @@ fn a_reader_may_leave_by_one_door_and_come_back_by_another() {
         assert_eq!(page["up_to_date"], true, "{page}");
         seen = Some(page["next"].as_str().unwrap().to_owned());
     }
+}
+
+/// What the server said to try under this title.
+#[track_caller]
+fn told(server: &Server, title: &str) -> String {
+    let start = Instant::now();
+    loop {
+        let said = server.said();
+        let mut lines = said.lines();
+        if let Some(told) = lines.find_map(|line| line.trim().strip_prefix(title)) {
+            return told.trim().to_owned();
+        }
+        assert!(start.elapsed() < PATIENCE, "no {title:?} in\n{said}");
+        std::thread::yield_now();
+    }
+}
+
+/// Runs it in a shell that finds the programs, after what must come before; what it writes.
+#[track_caller]
+fn as_told(server: &Server, title: &str, before: &str) -> String {
+    let told = told(server, title);
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_pushserver"));
+    let path = std::env::var("PATH").unwrap();
+    let output = Command::new("sh")
+        .args(["-c", &format!("{before}\n{told}")])
+        .env(
+            "PATH",
+            format!("{}:{path}", program.parent().unwrap().display()),
+        )
+        .env("NO_PROXY", "*")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn what_a_server_with_a_key_says_to_try_is_answered() {
+    if skip::program("curl").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("it's mine.toml");
+    let key = "[auth]\nsecret = \"a-secret-of-more-than-32-bytes-for-tests\"\n";
+    std::fs::write(&file, key).unwrap();
+    let server = Server::configured(&file);
+    let token = told(&server, "a token to try");
+    let published = as_told(&server, "publish to it", &token);
+    assert!(published.contains("\"id\""), "{published}");
+    let ticket = as_told(&server, "a ticket", &token);
+    assert!(ticket.contains("\"ticket\""), "{ticket}");
 }
 
 #[test]

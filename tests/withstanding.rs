@@ -144,7 +144,7 @@ fn reset(frames: &[Frame]) -> Vec<u32> {
 
 #[test]
 fn one_idle_stream_excuses_no_other_of_its_connection() {
-    let server = Server::with(&["stream.max_large_pages=2", "stream.write_deadline=500ms"]);
+    let server = Server::with(&["stream.max_large_pages=2", "stream.write_deadline=2s"]);
     for n in 0..4 {
         server.publish("a", &format!("{n}{}", "x".repeat(40_000)));
     }

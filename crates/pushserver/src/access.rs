@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use pushcore::Grant;
 
 use crate::admission::Guest;
@@ -15,6 +15,7 @@ use crate::auth::{Credentials, Refusal, client_address};
 use crate::peer::Peer;
 use crate::web::body::Body;
 use crate::web::problem::Problem;
+use crate::web::route::Route;
 
 /// What the page that a request comes from makes of the answer's headers
 #[derive(Debug)]
@@ -31,13 +32,13 @@ pub(crate) fn check_origin(app: &App, parts: &Parts) -> Result<Cors, Problem> {
     match policy.check(parts) {
         Ok(page) => Ok(Cors { policy, page }),
         Err(foreign) => Err(match foreign {
-            Foreign::Host => Problem::new(
+            Foreign::Host | Foreign::NoHost => Problem::new(
                 StatusCode::MISDIRECTED_REQUEST,
                 "foreign-host",
                 "The host is not one of this server's",
                 foreign.to_string(),
             ),
-            Foreign::Origin => Problem::new(
+            Foreign::Origin | Foreign::NoOrigin | Foreign::Embedding => Problem::new(
                 StatusCode::FORBIDDEN,
                 "foreign-origin",
                 "The page is not one of this server's",
@@ -136,6 +137,20 @@ pub(crate) fn is_anonymous(app: &App, parts: &Parts, peer: Peer) -> bool {
     !ticketed && credentials.is_ok_and(|credentials| credentials.is_anonymous())
 }
 
+/// What somebody is told who shows nothing, where that is not enough: what was refused, and what could be shown
+pub(crate) fn show_something(problem: &Problem, parts: &Parts) -> Problem {
+    let path = Route::parse(parts.uri.path());
+    let reads = matches!(path, Ok(Route::Topics | Route::Topic(_) | Route::Presence))
+        && matches!(parts.method, Method::GET | Method::HEAD | Method::CONNECT);
+    let shown = match reads {
+        true => {
+            "a token (`Authorization: Bearer`), a ticket (`?ticket=`) or an API key (`X-API-Key`)"
+        }
+        false => "a token (`Authorization: Bearer`) or an API key (`X-API-Key`)",
+    };
+    Problem::unauthorized(format!("{}; send {shown}", problem.detail()))
+}
+
 fn refused(refusal: &Refusal) -> Problem {
     let detail = refusal.to_string();
     match refusal {
@@ -145,7 +160,7 @@ fn refused(refusal: &Refusal) -> Problem {
             StatusCode::TOO_MANY_REQUESTS,
             "too-many-failures",
             "Not now",
-            detail,
+            format!("{detail}; wait {} s", retry_after.as_secs() + 1),
         )
         .with(
             header::RETRY_AFTER,

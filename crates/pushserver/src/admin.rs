@@ -42,7 +42,11 @@ pub(crate) fn answer(
         }
         "topics" => topics(app, &Query::parse(raw, &["after", "limit"])?)?,
         "connections" => connections(app, &Query::parse(raw, &["after", "limit"])?)?,
-        _ => return Err(Problem::not_found(parts.uri.path())),
+        _ => {
+            return Err(Problem::no_such_path(format!(
+                "{what:?} is not under /admin/; `stats`, `topics` and `connections` are, and `revocations` for POST"
+            )));
+        }
     };
     Ok(json_response(StatusCode::OK, &object))
 }

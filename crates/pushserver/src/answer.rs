@@ -67,7 +67,7 @@ pub(crate) async fn answer<B: Payload>(
     let mut answer = match dispatch(app, &parts, body, peer, carrier).await {
         Ok(answer) => answer,
         Err(problem) if problem.is_forbidden() && access::is_anonymous(app, &parts, peer) => {
-            Answer::Response(refuse(app, Problem::unauthorized(problem.detail())))
+            Answer::Response(refuse(app, access::show_something(&problem, &parts)))
         }
         Err(problem) => Answer::Response(refuse(app, problem)),
     };
@@ -101,8 +101,8 @@ async fn dispatch<B: Payload>(
             Method::POST | Method::PUT => {
                 publish::publish(app, &topic, parts, body, &*grant().await?, from).await?
             }
-            Method::HEAD => topic_admin::head(app, &topic, &*grant().await?)?,
-            Method::DELETE => topic_admin::delete(app, &topic, &*grant().await?)?,
+            Method::HEAD => topic_admin::head(app, &topic, parts, &*grant().await?)?,
+            Method::DELETE => topic_admin::delete(app, &topic, parts, &*grant().await?)?,
             _ => {
                 return Err(Problem::method_not_allowed(
                     method,
@@ -120,8 +120,11 @@ async fn dispatch<B: Payload>(
         },
         Route::Health => only_get(method, health::health())?,
         Route::Ready => only_get(method, health::ready(app))?,
-        Route::Index => only_get(method, pages::html(pages::INDEX))?,
-        Route::Console => only_get(method, pages::html(pages::CONSOLE))?,
+        Route::Index => only_get(method, pages::index(app))?,
+        Route::Console if app.config.console.enabled => {
+            only_get(method, pages::html(pages::CONSOLE))?
+        }
+        Route::Console => return Err(Problem::not_found(parts.uri.path())),
         Route::PushJs => only_get(method, pages::script(pages::PUSH_JS))?,
         Route::Presence => match *method {
             Method::GET => presence::answer(app, parts, &*grant().await?)?,
@@ -271,7 +274,7 @@ async fn read_websocket(
         }
         Err(problem) => {
             let problem = match anonymous && problem.is_forbidden() {
-                true => Problem::unauthorized(problem.detail()),
+                true => access::show_something(&problem, parts),
                 false => problem,
             };
             app.metrics.refused(problem.kind());

@@ -9,6 +9,8 @@ use pushcore::{Pattern, PatternError, Timestamp};
 use crate::auth::{AuthError, Authority, Secret, mint};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
+use crate::snapshot;
+use crate::tls::{Tls, TlsError};
 
 /// Reads the command line of this process; prints help, or what is wrong with it, and ends the process if asked to
 pub fn parse() -> Command {
@@ -59,7 +61,10 @@ impl Source {
         Config::load(file.as_deref(), env, self.flags().into_iter())
     }
 
-    /// Reads everything that a start would read, key files included, and starts nothing
+    /// Reads everything that a start would read, keys and certificates included, sees whether the snapshot could be
+    /// written, and starts nothing
+    ///
+    /// Whether the address is free is not looked at: the server that is to be replaced may be on it.
     ///
     /// # Errors
     ///
@@ -67,6 +72,10 @@ impl Source {
     pub fn check(&self) -> Result<Vec<String>, CheckError> {
         let config = self.load()?;
         let authority = Authority::from_config(&config)?;
+        Tls::from_config(&config)?;
+        if let Some(path) = &config.log.snapshot {
+            snapshot::check(path)?;
+        }
         Ok(authority.warnings())
     }
 
@@ -74,6 +83,15 @@ impl Source {
     pub fn file(&self) -> Option<PathBuf> {
         let named = self.config.clone();
         named.or_else(|| std::env::var_os("PUSH_CONFIG").map(PathBuf::from))
+    }
+
+    /// The flags that name the configuration file, for a command that is to read the same one; quoted for a shell
+    pub fn options(&self) -> String {
+        let Some(file) = &self.config else {
+            return String::new();
+        };
+        let file = file.display().to_string();
+        format!("--config '{}'", file.replace('\'', r"'\''"))
     }
 
     fn flags(&self) -> Vec<(String, String)> {
@@ -99,6 +117,12 @@ pub enum CheckError {
     /// A key file
     #[error(transparent)]
     Auth(#[from] AuthError),
+    /// The certificate
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The place of the snapshot
+    #[error(transparent)]
+    Snapshot(#[from] std::io::Error),
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {
@@ -283,6 +307,44 @@ mod tests {
         ] {
             assert_eq!(flags(line), expect, "{line}");
         }
+    }
+
+    #[track_caller]
+    fn check(settings: &[String], problem: Option<&str>) {
+        let flags = settings.iter().map(|setting| format!(" --set {setting}"));
+        let line = format!("pushserver check-config{}", flags.collect::<String>());
+        let Command::CheckConfig(source) = parsed(&line) else {
+            panic!("that is the command that checks");
+        };
+        let told = source.check().err().map(|error| error.to_string());
+        match (&told, problem) {
+            (Some(told), Some(problem)) => assert!(told.contains(problem), "{line}: {told}"),
+            _ => assert_eq!(told.as_deref(), problem, "{line}"),
+        }
+    }
+
+    #[test]
+    fn what_would_keep_the_server_from_starting_is_found_by_the_check() {
+        let folder = tempfile::tempdir().unwrap();
+        let in_folder = |name: &str| folder.path().join(name).display().to_string();
+        let snapshot = |name| vec![format!("log.snapshot={}", in_folder(name))];
+        check(&snapshot("log"), None);
+        check(&snapshot("no/such/folder/log"), Some("log.snapshot"));
+        let left = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(left, 0, "it leaves nothing behind");
+
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(in_folder("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(in_folder("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        let tls = |certificate, key| {
+            let files = [("certificate", certificate), ("private_key", key)];
+            files
+                .map(|(name, file)| format!("tls.{name}={}", in_folder(file)))
+                .to_vec()
+        };
+        check(&tls("cert.pem", "key.pem"), None);
+        check(&tls("cert.pem", "missing.pem"), Some("missing.pem"));
+        check(&tls("key.pem", "key.pem"), Some("key.pem"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! An event in each of its forms. Each is made at most once while it is hot, and holds nothing about the reader.
+//! An event in each of its forms. A form is kept from the second asking on while it is hot, and holds nothing about the reader.
 
 use std::cell::RefCell;
 use std::sync::Arc;

@@ -79,7 +79,7 @@ impl Reading {
         })
     }
 
-    /// Refuses what the grant does not cover, naming the part
+    /// Refuses what the grant does not cover, naming the pattern; one that it covers only in part is refused whole
     pub(crate) fn check(&self, grant: &Grant) -> Result<(), Problem> {
         match self
             .patterns
@@ -176,7 +176,10 @@ fn start(query: &Query<'_>, headers: &HeaderMap, now: Timestamp) -> Result<Start
     if let Some(id) = single_header(headers, &field::LAST_EVENT_ID)?
         && !id.is_empty()
     {
-        return position(id);
+        return position(
+            id,
+            "leave the header out and ask `?after=earliest` or `?after=now`",
+        );
     }
     let after = match (query.one("after")?, query.one("last_event_id")?) {
         (Some(_), Some(_)) => {
@@ -201,7 +204,7 @@ pub(crate) fn start_of(
         (None, None, None) => Ok(None),
         (Some("earliest"), None, None) => Ok(Some(Start::Earliest)),
         (Some("now"), None, None) => Ok(Some(Start::Now)),
-        (Some(text), None, None) => position(text).map(Some),
+        (Some(text), None, None) => position(text, "`earliest` or `now`").map(Some),
         (None, Some(count), None) => Ok(Some(Start::Last(count))),
         (None, None, Some(text)) => since_time(text, now).map(|time| Some(Start::Since(time))),
         _ => Err(Problem::bad_parameter(
@@ -210,10 +213,11 @@ pub(crate) fn start_of(
     }
 }
 
-fn position(text: &str) -> Result<Start, Problem> {
+/// `otherwise` is what there is besides positions
+fn position(text: &str, otherwise: &str) -> Result<Start, Problem> {
     text.parse::<Position>().map(Start::After).map_err(|error| {
         Problem::bad_position(format!(
-            "{text:?}: {error}; give the `id` of an event as it was received, or `earliest`"
+            "{text:?}: {error}; give the `id` of an event as it was received, or {otherwise}"
         ))
     })
 }

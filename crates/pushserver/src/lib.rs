@@ -15,6 +15,7 @@ pub mod config;
 mod connections;
 mod encode;
 mod event_input;
+mod first_steps;
 mod follow;
 mod health;
 mod leaving;

@@ -63,13 +63,7 @@ fn serve(source: &Source, config: Config) -> ExitCode {
         Ok(started) => started,
         Err(error) => return fail(&error),
     };
-    let scheme = if server.is_encrypted() {
-        "https"
-    } else {
-        "http"
-    };
-    let url = format!("{scheme}://{}", server.address());
-    announce(&url);
+    announce(&server.first_steps(&source.options()));
     signals.obey(|| reload(source, &server));
     match server.leave() {
         Ok(()) => ExitCode::SUCCESS,
@@ -80,13 +74,7 @@ fn serve(source: &Source, config: Config) -> ExitCode {
 /// Says where it listens and what to try
 ///
 /// Whoever reads this may stop reading after the first line, so a closed pipe is not an error.
-fn announce(url: &str) {
-    let text = format!(
-        "pushserver is listening on {url}\n\n  \
-         follow a topic    curl -N {url}/topics/news\n  \
-         publish to it     curl -d hello {url}/topics/news\n  \
-         in a browser      {url}/topics/news\n"
-    );
+fn announce(text: &str) {
     let mut out = io::stdout().lock();
     if out
         .write_all(text.as_bytes())

@@ -1,11 +1,14 @@
 //! What a person sees in a browser, and the client for pages of others.
 
+use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 
+use crate::app::App;
+use crate::first_steps::FirstSteps;
 use crate::web::body::Body;
 
-/// What to try first
-pub(crate) const INDEX: &str = include_str!("pages/index.html");
+/// What to try first, on a server where everybody may do everything
+const INDEX: &str = include_str!("pages/index.html");
 /// A topic or pattern, followed
 pub(crate) const FOLLOW: &str = include_str!("pages/follow.html");
 /// The server, watched
@@ -13,8 +16,37 @@ pub(crate) const CONSOLE: &str = include_str!("pages/console.html");
 /// The browser client
 pub(crate) const PUSH_JS: &str = include_str!("pages/push.js");
 
+/// What to try first, as it works here: commands with the credential they need, and no link to a console that is not served
+pub(crate) fn index(app: &App) -> Response<Body> {
+    let steps = FirstSteps::of(app);
+    let mut page = INDEX.replacen(
+        HTML,
+        &format!(
+            r#"<html lang="en" data-follow="{}" data-publish="{}">"#,
+            attribute(steps.follow),
+            attribute(steps.publish)
+        ),
+        1,
+    );
+    if !app.config.console.enabled {
+        page = page.replacen(CONSOLE_LINK, "", 1);
+    }
+    html(page)
+}
+
+/// Where the first page is told what its commands need
+const HTML: &str = r#"<html lang="en">"#;
+
+/// The first page's line about the console
+const CONSOLE_LINK: &str =
+    "  <a href=\"console\"><b>Console</b><span>rates, topics, connections</span></a>\n";
+
+fn attribute(text: &str) -> String {
+    text.replace('"', "&quot;")
+}
+
 /// A page of ours: it runs its own script and this server's, and speaks to this server alone
-pub(crate) fn html(page: &'static str) -> Response<Body> {
+pub(crate) fn html(page: impl Into<Bytes>) -> Response<Body> {
     let mut response = text(page, "text/html; charset=utf-8", "no-store");
     response.headers_mut().insert(
         header::CONTENT_SECURITY_POLICY,
@@ -32,7 +64,7 @@ pub(crate) fn script(script: &'static str) -> Response<Body> {
 }
 
 fn text(
-    content: &'static str,
+    content: impl Into<Bytes>,
     content_type: &'static str,
     cache_control: &'static str,
 ) -> Response<Body> {

@@ -20,7 +20,7 @@ const BURST_SECONDS: f64 = 2.0;
 /// Most of whom it is remembered how much they have done lately: at about 100 bytes each, 10 MB
 ///
 /// Those who have done nothing for two seconds are forgotten first; if there are more who have, everybody starts anew.
-const MAX_REMEMBERED: usize = 100_000;
+pub(crate) const MAX_REMEMBERED: usize = 100_000;
 
 /// What one of them has left
 ///

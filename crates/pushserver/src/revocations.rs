@@ -64,7 +64,12 @@ impl Order {
             (None, None, Some(text)) => Pattern::parse(&text)
                 .map(Revocation::Pattern)
                 .map_err(|error| Problem::bad_topic(format!("`{text}`: {error}"))),
-            _ => Err(Problem::bad_body(format!("the body is like {EXAMPLE}"))),
+            (None, None, None) => Err(Problem::bad_body(format!(
+                "none of `token_id`, `subject` and `match` is there; the body is like {EXAMPLE}"
+            ))),
+            _ => Err(Problem::bad_body(format!(
+                "more than one of `token_id`, `subject` and `match` is there; the body is like {EXAMPLE}"
+            ))),
         }
     }
 

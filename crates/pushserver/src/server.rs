@@ -11,6 +11,7 @@ use pushcore::store::Store;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::app::{App, StartError};
+use crate::auth::Authority;
 use crate::config::{Config, DrainMode};
 use crate::leaving::Phase;
 use crate::operations;
@@ -112,6 +113,16 @@ impl Server {
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         self.app.tls.is_some()
+    }
+
+    /// What it was started with
+    pub(crate) fn config(&self) -> &Config {
+        &self.app.config
+    }
+
+    /// Whom it believes
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.app.authority
     }
 
     /// Takes keys, certificates, hosts and origins from `config`, and reads their files again; nobody is disconnected
@@ -247,11 +258,17 @@ struct Listeners {
 }
 
 impl Listeners {
-    /// In rolling mode the next server may listen before this one has left, so that no port is ever closed.
+    /// In rolling mode the next server may listen before this one has left, so that no port is ever closed. In the other
+    /// mode two servers on a port would each get some of the clients, in two logs, and nobody would be told.
     fn open(config: &Config) -> io::Result<Self> {
         let shards = config.server.shards.get();
         let unsent = config.stream.send_buffer_bytes;
         let rolling = config.drain.mode == DrainMode::Rolling;
+        if !rolling && shards > 1 {
+            // Listeners that share a port with each other share it with another server's too; a socket that shares with
+            // none cannot be bound beside them.
+            drop(bind(config.server.listen, false)?);
+        }
         let first = listen(config.server.listen, rolling || shards > 1, unsent)?;
         let address = first.local_addr()?;
         let mut of_shards = vec![first];
@@ -272,6 +289,17 @@ impl Listeners {
 /// `send_buffer_bytes` bounds what the system holds unsent for a connection too: by itself it buffers megabytes for a client
 /// that reads nothing, and a write that it takes looks like one that was read
 fn listen(address: SocketAddr, shared: bool, send_buffer_bytes: usize) -> io::Result<TcpListener> {
+    let socket = bind(address, shared)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_notsent_lowat(u32::try_from(send_buffer_bytes).unwrap_or(u32::MAX))?;
+    socket.set_nonblocking(true)?;
+    socket
+        .listen(BACKLOG)
+        .map_err(|error| cannot_listen(address, &error))?;
+    Ok(socket.into())
+}
+
+fn bind(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -282,10 +310,49 @@ fn listen(address: SocketAddr, shared: bool, send_buffer_bytes: usize) -> io::Re
         // The system spreads connections over the listeners of one port.
         socket.set_reuse_port(true)?;
     }
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_notsent_lowat(u32::try_from(send_buffer_bytes).unwrap_or(u32::MAX))?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    socket
+        .bind(&address.into())
+        .map_err(|error| cannot_listen(address, &error))?;
+    Ok(socket)
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(shards: usize, listen: SocketAddr, mode: DrainMode) -> Config {
+        let mut config = Config::default();
+        config.server.shards = shards.try_into().unwrap();
+        config.server.listen = listen;
+        config.drain.mode = mode;
+        config
+    }
+
+    /// Starts a second server where a first one is; says what becomes of it
+    fn second(mode: DrainMode, shards: [usize; 2]) -> io::Result<()> {
+        let first = Server::start(config(shards[0], ([127, 0, 0, 1], 0).into(), mode)).unwrap();
+        let second = Server::start(config(shards[1], first.address(), mode));
+        let told = second.and_then(Server::leave);
+        first.leave().unwrap();
+        told
+    }
+
+    #[test]
+    fn a_second_server_on_a_port_is_told_and_takes_no_clients() {
+        for shards in [[2, 2], [1, 2], [2, 1], [1, 1]] {
+            let error = second(DrainMode::Restart, shards).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{shards:?}");
+            let told = error.to_string();
+            assert!(told.contains("cannot listen on 127.0.0.1:"), "{told}");
+        }
+    }
+
+    #[test]
+    fn in_rolling_mode_the_next_server_listens_before_this_one_has_left() {
+        second(DrainMode::Rolling, [2, 2]).unwrap();
+    }
 }

@@ -12,10 +12,16 @@ use pushcore::{Hub, HubConfig, RestoreError, Timestamp};
 
 /// Whether a snapshot could be written when the time comes; better told at the start than at the end
 ///
+/// A configuration may be checked while a server writes the very snapshot, so the probe is a file of its own.
+///
 /// # Errors
 /// When a file cannot be made beside `path`.
 pub(crate) fn check(path: &Path) -> io::Result<()> {
-    let probe = beside(path, ".new");
+    if path.is_dir() {
+        let error = io::Error::from(io::ErrorKind::IsADirectory);
+        return Err(named("log.snapshot names a file", path, &error));
+    }
+    let probe = beside(path, &format!(".probe-{}", std::process::id()));
     File::create(&probe)
         .and_then(|_| fs::remove_file(&probe))
         .map_err(|error| named("log.snapshot cannot be written", path, &error))
@@ -157,9 +163,11 @@ mod tests {
         let path = folder.path().join("log");
         check(&path).unwrap();
         save(&empty(1), &path).unwrap();
+        check(&path).unwrap();
         let names = fs::read_dir(folder.path()).unwrap();
         let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["log"]);
         assert!(check(&folder.path().join("no/such/folder")).is_err());
+        assert!(check(folder.path()).is_err(), "a folder is no file");
     }
 }

@@ -1,5 +1,6 @@
 //! One topic from outside: what is known of it, and its erasure.
 
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use pushcore::{Grant, Pattern, Topic};
 use serde_json::json;
@@ -9,11 +10,18 @@ use crate::follow::subscribe_problem;
 use crate::publish::json_response;
 use crate::web::body::Body;
 use crate::web::problem::Problem;
+use crate::web::query::Query;
 
 /// `HEAD /topics/{topic}`: its last position and counts, as headers
 ///
 /// A topic that does not exist answers like one that is empty.
-pub(crate) fn head(app: &App, topic: &str, grant: &Grant) -> Result<Response<Body>, Problem> {
+pub(crate) fn head(
+    app: &App,
+    topic: &str,
+    parts: &Parts,
+    grant: &Grant,
+) -> Result<Response<Body>, Problem> {
+    Query::parse(parts.uri.query(), &["ticket"])?;
     let topic = parse(topic)?;
     app.hub
         .check_reading(grant, &[Pattern::exact(topic.clone())], app.clock.now())
@@ -46,7 +54,13 @@ pub(crate) fn head(app: &App, topic: &str, grant: &Grant) -> Result<Response<Bod
 }
 
 /// `DELETE /topics/{topic}`: ends it and erases its events
-pub(crate) fn delete(app: &App, topic: &str, grant: &Grant) -> Result<Response<Body>, Problem> {
+pub(crate) fn delete(
+    app: &App,
+    topic: &str,
+    parts: &Parts,
+    grant: &Grant,
+) -> Result<Response<Body>, Problem> {
+    Query::parse(parts.uri.query(), &[])?;
     let topic = parse(topic)?;
     if !grant.admin {
         return Err(Problem::forbidden(

@@ -103,6 +103,15 @@ impl Authority {
         decided
     }
 
+    /// What everybody may do who shows nothing, administering aside
+    pub fn everybody(&self) -> Arc<Grant> {
+        let state = self.state();
+        Arc::clone(match state.config.auth.is_open() {
+            true => &self.open.stranger,
+            false => &state.anonymous,
+        })
+    }
+
     /// What the head of a request shows; `ticket` is its `?ticket=`, and `peer` the client's address
     ///
     /// # Errors

@@ -26,7 +26,8 @@ struct Bucket {
 }
 
 const FORGIVEN_EVERY: Duration = Duration::from_secs(3);
-const MAX_ADDRESSES: usize = 8192;
+/// 40 bytes each, so 0.3 MB
+pub(crate) const MAX_ADDRESSES: usize = 8192;
 
 impl Failures {
     pub(super) fn new(max: usize) -> Self {

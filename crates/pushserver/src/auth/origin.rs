@@ -83,18 +83,21 @@ impl OriginPolicy {
                 return Err(Foreign::Host);
             }
             (Some(host), _) | (None, Some(host)) => host,
-            (None, None) => return Err(Foreign::Host),
+            (None, None) => return Err(Foreign::NoHost),
         };
         let origin = single(&request.headers, &ORIGIN).map_err(|_| Foreign::Origin)?;
         let page = self.decide(host, origin)?;
         if page == Page::None && is_embedded(&request.headers) {
-            return Err(Foreign::Origin);
+            return Err(Foreign::Embedding);
         }
         Ok(page)
     }
 
     /// Decides about a host and, if there is one, an origin, both as they stand in their fields
     pub fn decide(&self, host: &str, origin: Option<&str>) -> Result<Page, Foreign> {
+        if host.is_empty() {
+            return Err(Foreign::NoHost);
+        }
         let host = Host::parse(host).ok_or(Foreign::Host)?;
         if !self.admits_host(&host) {
             return Err(Foreign::Host);
@@ -102,6 +105,10 @@ impl OriginPolicy {
         let Some(text) = origin else {
             return Ok(Page::None);
         };
+        if text == "null" {
+            // What browsers send for an origin that they do not tell (RFC 6454 section 7.3).
+            return Err(Foreign::NoOrigin);
+        }
         let origin = Origin::parse(text).ok_or(Foreign::Origin)?;
         if self.origins.contains(&origin) {
             return Ok(Page::Listed(text.to_owned()));
@@ -206,11 +213,24 @@ pub enum Foreign {
     /// The name is none of ours: 421, Misdirected Request (RFC 9110 section 15.5.20)
     #[error("this server is not known by that host name; an operator can add it to allowed_hosts")]
     Host,
+    /// There is no name: 421
+    #[error("the request has no Host")]
+    NoHost,
     /// The page is on another origin: 403
     #[error(
         "pages on this origin may not use this server; an operator can add it to allowed_origins"
     )]
     Origin,
+    /// The page has no origin that could be listed: 403
+    #[error(
+        "a page without an origin (a file, a sandbox) may not use this server; serve it from an origin in allowed_origins"
+    )]
+    NoOrigin,
+    /// The page is on another origin and asks without saying which: 403
+    #[error(
+        "a foreign page may not embed this; fetch it with CORS from an origin in allowed_origins"
+    )]
+    Embedding,
 }
 
 /// The one value of a field, if there is one

@@ -15,7 +15,7 @@ use ring::digest;
 pub(super) struct Recent(Mutex<HashMap<[u8; 32], Arc<Grant>>>);
 
 /// About 300 bytes each, so 2.5 MB
-const MAX_TOKENS: usize = 8192;
+pub(crate) const MAX_TOKENS: usize = 8192;
 
 impl Recent {
     /// The grant of this token, unless it has run out or was never seen

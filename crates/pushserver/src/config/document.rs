@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use toml::de::DeValue;
 
-use super::{Config, Row, full_name, variable_of};
+use super::{Config, Row, bounds, full_name, variable_of};
 
 /// Writing to a `String` cannot fail
 macro_rules! put {
@@ -77,18 +77,18 @@ pub fn reference() -> String {
             }
         }
     }
-    out
+    out + &bounds::section()
 }
 
 const HEAD: &str = "\
 # Configuration
 
-<!-- Made by `pushserver default-config --markdown` from crates/pushserver/src/config/settings.rs; edit it there. -->
+<!-- Made by `pushserver default-config --markdown` from crates/pushserver/src/config (settings.rs, bounds.rs); edit it there. -->
 
 The server needs no configuration to try it. What is set comes from one TOML file (`--config FILE`, or `PUSH_CONFIG`), then from
 variables, then from flags (`--set stream.heartbeat=30s`); what comes later wins. A name that does not exist is an error which tells
-the nearest one that does. `pushserver check-config` reads everything and starts nothing; `pushserver default-config` prints a file to
-begin with.
+the nearest one that does, if one is near. `pushserver check-config` reads everything, keys and certificates included, sees whether the
+snapshot could be written, and starts nothing; `pushserver default-config` prints a file to begin with.
 
 Sizes are written `64KiB`, `1MiB`, `2GiB` or as a number of bytes; durations `500ms`, `15s`, `5m`, `24h`, `7d`; the absence of a value
 is `none`. A list in a variable or flag is written with commas, a list of tables as TOML: `PUSH_LOG_RETENTION='[{pattern = \"chat/**\", events = 50}]'`.
@@ -100,7 +100,11 @@ fn facts(name: &str, row: &Row) -> String {
         "[]" => "empty by default".to_owned(),
         default => format!("default `{default}`"),
     };
-    format!("{facts} · {} · `{}`\n\n", row.wants, variable_of(name))
+    let wants = match row.optional {
+        true => format!("{}, or `none`", row.wants),
+        false => row.wants.to_owned(),
+    };
+    format!("{facts} · {wants} · `{}`\n\n", variable_of(name))
 }
 
 fn paragraph(out: &mut String, row: &Row) {

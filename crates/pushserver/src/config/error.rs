@@ -102,8 +102,8 @@ pub enum Origin {
     },
     /// An environment variable
     Variable(String),
-    /// A flag
-    Flag(String),
+    /// A flag, be it one of its own (`--listen`) or `--set`
+    CommandLine,
 }
 
 impl fmt::Display for Origin {
@@ -111,7 +111,7 @@ impl fmt::Display for Origin {
         match self {
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Variable(name) => write!(f, "environment variable {name}"),
-            Self::Flag(name) => write!(f, "flag {name}"),
+            Self::CommandLine => f.write_str("command line"),
         }
     }
 }
@@ -123,16 +123,23 @@ pub struct Nearest(String);
 impl Nearest {
     /// The candidate most like `name`, if one is like it at all
     ///
-    /// A setting that was put into the wrong section is recognised by its last part.
+    /// A setting that was put into the wrong section, or into none, is recognised by its last part.
     pub(super) fn among(name: &str, candidates: impl Iterator<Item = String>) -> Option<Self> {
         let last = |key: &str| key.rsplit(['.', '_']).next().map(str::to_owned);
         let score = |candidate: &String| {
             let whole = strsim::normalized_damerau_levenshtein(name, candidate);
-            let moved = candidate
-                .rsplit_once('.')
-                .is_some_and(|(_, own)| own == name.rsplit('.').next().unwrap_or(name));
+            let moved = candidate.rsplit_once('.').map_or(0.0, |(_, own)| {
+                let own_of_name = name.rsplit('.').next().unwrap_or(name);
+                0.9 * strsim::normalized_damerau_levenshtein(own_of_name, own)
+            });
             let akin = last(name) == last(candidate);
-            whole.max(if moved { 0.9 } else { 0.0 }) + if akin { 0.05 } else { 0.0 }
+            // Many settings share the last word of their names, so half a likeness of it says nothing.
+            let moved = if moved >= MIN_LIKENESS_ALONE {
+                moved
+            } else {
+                0.0
+            };
+            whole.max(moved) + if akin { 0.05 } else { 0.0 }
         };
         candidates
             .map(|candidate| (score(&candidate), candidate))
@@ -153,3 +160,6 @@ impl Nearest {
 
 /// Below this a suggestion is more confusing than none
 const MIN_LIKENESS: f64 = 0.6;
+
+/// The same for a likeness of the last parts alone
+const MIN_LIKENESS_ALONE: f64 = 0.7;

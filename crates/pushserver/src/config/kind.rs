@@ -78,6 +78,7 @@ pub(crate) trait Kind {
     type Value;
     const WANTS: &'static str;
     const SECRET: bool = false;
+    const OPTIONAL: bool = false;
     const ENTRY: Option<&'static [Row]> = None;
 
     fn read(raw: Raw<'_>) -> Result<Self::Value, Wrong>;
@@ -273,6 +274,7 @@ impl<K: Kind> Kind for Maybe<K> {
     type Value = Option<K::Value>;
     const WANTS: &'static str = K::WANTS;
     const SECRET: bool = K::SECRET;
+    const OPTIONAL: bool = true;
 
     fn read(raw: Raw<'_>) -> Result<Option<K::Value>, Wrong> {
         if raw.text() == Some("none") {

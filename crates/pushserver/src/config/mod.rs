@@ -17,6 +17,7 @@ use toml::de::{DeTable, DeValue};
 use kind::{Raw, Wrong};
 use section::{Defaults, Section};
 
+mod bounds;
 mod check;
 mod document;
 mod error;
@@ -177,8 +178,7 @@ impl Config {
         problems: &mut Vec<Problem>,
     ) {
         for (key, value) in flags {
-            let origin = Origin::Flag(flag_of(&key));
-            self.set(&key, Raw::Text(&value), origin, problems);
+            self.set(&key, Raw::Text(&value), Origin::CommandLine, problems);
         }
     }
 
@@ -261,14 +261,6 @@ fn full_name(path: &str, name: &str) -> String {
 /// The environment variable of a setting: `PUSH_STREAM_HEARTBEAT` for `stream.heartbeat`
 fn variable_of(name: &str) -> String {
     format!("PUSH_{}", name.replace('.', "_").to_uppercase())
-}
-
-/// The flag that sets a setting, for messages
-fn flag_of(key: &str) -> String {
-    match key {
-        "listen" | "insecure" => format!("--{key}"),
-        _ => "--set".to_owned(),
-    }
 }
 
 /// Variables that begin with `PUSH_` and are not settings

@@ -18,6 +18,8 @@ pub struct Row {
     pub wants: &'static str,
     /// A value that is never shown
     pub secret: bool,
+    /// Whether it may be `none`
+    pub optional: bool,
     /// The rows of an entry, for a setting that is a list of tables
     pub entry: Option<&'static [Self]>,
 }
@@ -59,6 +61,7 @@ macro_rules! section {
                 default: $default,
                 wants: <$kind as $crate::config::kind::Kind>::WANTS,
                 secret: <$kind as $crate::config::kind::Kind>::SECRET,
+                optional: <$kind as $crate::config::kind::Kind>::OPTIONAL,
                 entry: <$kind as $crate::config::kind::Kind>::ENTRY,
             }),+];
 

@@ -193,6 +193,14 @@ fn an_unknown_key_is_an_error_that_names_the_nearest() {
         "1: unknown setting websockets; did you mean websocket?",
     );
     check_complaint("[zebra]\nx = 1", "1: unknown setting zebra");
+    assert_eq!(
+        complaint("", &[], &["hartbeat=3s"]),
+        "command line: unknown setting hartbeat; did you mean stream.heartbeat?"
+    );
+    assert_eq!(
+        complaint("", &[], &["colour=red"]),
+        "command line: unknown setting colour"
+    );
     check_complaint(
         "[[log.retention]]\npatern = \"a\"",
         "1: unknown setting log.retention[0].patern; did you mean pattern?",
@@ -204,7 +212,7 @@ fn an_unknown_key_is_an_error_that_names_the_nearest() {
     );
     assert_eq!(
         complaint("", &[], &["htpp.max_head_bytes=1"]),
-        "flag --set: unknown setting htpp.max_head_bytes; did you mean http.max_head_bytes?"
+        "command line: unknown setting htpp.max_head_bytes; did you mean http.max_head_bytes?"
     );
 }
 
@@ -232,10 +240,12 @@ fn a_bad_value_is_an_error_that_says_what_would_be_right() {
         "1: stream is 5, expected a section, which is its name in brackets on a line of its own",
     );
     assert_eq!(
-        complaint("", &["PUSH_LISTEN=8000"], &["shards=0"]),
+        complaint("", &["PUSH_LISTEN=8000"], &["listen=8000", "shards=0"]),
         "environment variable PUSH_LISTEN: listen is \"8000\", expected an address and a port such as \
          127.0.0.1:8000, 0.0.0.0:8000 or [::1]:8000\n\
-         flag --set: shards is \"0\", expected \"auto\" or a number from 1 to 256"
+         command line: listen is \"8000\", expected an address and a port such as 127.0.0.1:8000, 0.0.0.0:8000 or \
+         [::1]:8000\n\
+         command line: shards is \"0\", expected \"auto\" or a number from 1 to 256"
     );
 }
 

@@ -14,12 +14,6 @@ fn published(site: &Site) -> u64 {
     line.unwrap().parse().unwrap()
 }
 
-/// Says what one read brings
-fn say_together(client: &mut Client<'_>, messages: &[Value]) {
-    let text = |message: &Value| Message::Text(message.to_string().into());
-    client.say_all(&messages.iter().map(text).collect::<Vec<_>>());
-}
-
 #[test]
 fn a_batch_over_the_bound_is_refused_as_a_whole() {
     let site = Site::new(&["http.max_batch_events=3"]);
@@ -46,10 +40,7 @@ fn commands_that_came_together_may_exceed_the_bound_and_one_alone_may_not() {
     let event = json!({ "topic": "a", "data": "x" });
     let command =
         |number: u64, events: usize| json!({ "ref": number, "publish": vec![&event; events] });
-    say_together(
-        &mut push,
-        &[command(1, 2), command(2, 2), command(3, 3), command(4, 4)],
-    );
+    push.say_together(&[command(1, 2), command(2, 2), command(3, 3), command(4, 4)]);
     let heard = push.hear();
     for (answer, count) in heard.iter().zip([2, 2, 3]) {
         let results = answer["result"]["results"].as_array().unwrap();
@@ -69,7 +60,7 @@ fn messages_of_a_plain_socket_that_came_together_may_exceed_the_bound() {
     let mut plain = site.socket("/topics/a", "", &site.token("ann", "a"));
     plain.hear();
     let messages: Vec<_> = (0..7).map(|number| json!([number])).collect();
-    say_together(&mut plain, &messages);
+    plain.say_together(&messages);
     assert_eq!(plain.hear(), messages);
     assert_eq!(published(&site), 7);
 }

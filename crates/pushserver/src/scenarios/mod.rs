@@ -28,6 +28,7 @@ mod commands;
 mod live_logs;
 mod presence;
 mod refresh;
+mod refusals;
 mod revocations;
 mod tenants;
 mod tickets;
@@ -346,6 +347,13 @@ impl<'s> Client<'s> {
 
     fn say_text(&mut self, text: &str) {
         self.say_all(&[Message::Text(text.into())]);
+    }
+
+    /// Sends commands that one read brings
+    fn say_together(&mut self, commands: &[Value]) {
+        let texts: Vec<String> = commands.iter().map(Value::to_string).collect();
+        let messages = texts.iter().map(|text| Message::Text(text.as_str().into()));
+        self.say_all(&messages.collect::<Vec<_>>());
     }
 
     /// Sends messages that one read brings

@@ -70,7 +70,7 @@ enum Member {
 
 /// `{}`
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "`{}`")]
 struct Nothing {}
 
 // By hand, because what serde derives for a flattened member keeps the whole message as a tree first, which costs several

@@ -94,8 +94,8 @@ fn member(chosen: Option<&str>, grant: &Grant) -> Result<String, Failure> {
             "forbidden",
             "the member is the subject of the grant; leave out `member`",
         )),
-        (None, Some(chosen)) => Ok(format!("~{chosen}")),
-        (None, None) => Err(Failure::new(
+        (None, Some(chosen)) if !chosen.is_empty() => Ok(format!("~{chosen}")),
+        (None, _) => Err(Failure::new(
             "bad-member",
             "the grant names no subject; choose a name by `member`",
         )),

@@ -188,11 +188,17 @@ impl Problem {
     }
 
     pub(crate) fn not_found(path: &str) -> Self {
+        Self::no_such_path(format!(
+            "{path:?} is not a path of this server; topics are at /topics/{{topic}}"
+        ))
+    }
+
+    pub(crate) fn no_such_path(detail: impl Into<String>) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
             "no-such-path",
             "There is nothing at this path",
-            format!("{path:?} is not a path of this server; topics are at /topics/{{topic}}"),
+            detail,
         )
     }
 

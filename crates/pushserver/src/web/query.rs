@@ -59,6 +59,9 @@ impl<'a> Query<'a> {
         };
         match value.parse() {
             Ok(count) if (1..=max).contains(&count) => Ok(Some(count)),
+            _ if max == u64::MAX => Err(Problem::bad_parameter(format!(
+                "`{name}={value}` is not a whole number of at least 1"
+            ))),
             _ => Err(Problem::bad_parameter(format!(
                 "`{name}={value}` is not a whole number from 1 to {max}"
             ))),
@@ -128,6 +131,13 @@ mod tests {
                 .expect_err("0")
                 .detail()
                 .contains("1 to 10")
+        );
+        assert!(
+            query
+                .count("last", u64::MAX)
+                .expect_err("0")
+                .detail()
+                .ends_with("of at least 1")
         );
         assert!(
             query

@@ -21,8 +21,8 @@ pub(crate) fn render(results: &Results, bounds: &[Bound]) -> String {
     )
 }
 
-const INTRODUCTION: &str = "This page is written by `cargo xtask bench server --report` from `docs/performance/results.json`, which
-`cargo xtask bench server` fills. Nothing on it is typed by hand.
+const INTRODUCTION: &str = "This page is written by `cargo xtask bench server --report` from the results of `cargo xtask bench server`, which
+are kept beside it in `docs/performance/results.json`. Nothing on it is typed by hand.
 
 **Read the ratios.** A virtual machine differs from itself by 40 % within minutes, so an absolute time means little here and less
 elsewhere. Every server gets a short slice in each round, in an order that shifts, and a ratio is taken within its round. Given are the median

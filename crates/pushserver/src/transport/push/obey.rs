@@ -92,11 +92,13 @@ impl PushSocket {
         let spent = self.spend_command(app, now);
         let (subject, address) = (self.grant.subject.as_deref(), self.listed.address());
         let rates = &app.publish_rates;
-        let max = app.config.http.max_batch_events;
         match spent.and_then(|()| rates.admit(subject, address, inputs.len(), now)) {
             Err(problem) => run.fail(reference, refusal(app, problem)),
             Ok(()) if self.awaited.is_some() => run.fail(reference, no_token()),
-            Ok(()) => run.join(reference, inputs, max, &self.grant, now),
+            Ok(()) => {
+                let max = app.config.http.max_batch_events;
+                run.join(reference, inputs, max, &self.grant, now);
+            }
         }
     }
 
