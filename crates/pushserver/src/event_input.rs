@@ -113,7 +113,9 @@ impl<'a, D: Into<Cow<'a, str>>> Fields<'a, D> {
             },
             (None, Some(encoded)) => {
                 let bytes = BASE64.decode(encoded.0.as_bytes());
-                Data::bytes(bytes.map_err(|error| format!("`data_base64`: {error}"))?)
+                Data::bytes(bytes.map_err(|error| {
+                    format!("`data_base64`: {error}; standard base64 with padding is right")
+                })?)
             }
             // Who labels an end wants it to be seen, and who gives it a key wants to repeat it.
             (None, None) if self.end && is_labelled => Data::from(""),

@@ -156,6 +156,14 @@ fn reads(sources: &str, field: &str) -> bool {
     sources.match_indices(field).any(looked_at)
 }
 
+/// What a section is called in the sources: its name, and those it is given by `let limits = &app.config.http2;`
+fn names_of<'a>(sources: &'a str, section: &'a str) -> impl Iterator<Item = &'a str> {
+    let whole = format!(".{section};");
+    let lines = sources.lines().filter(move |line| line.ends_with(&whole));
+    let given = lines.filter_map(|line| line.trim().strip_prefix("let ")?.split(' ').next());
+    given.chain([section])
+}
+
 #[test]
 fn every_setting_is_read_by_something() {
     let mut all = String::new();
@@ -171,6 +179,21 @@ fn every_setting_is_read_by_something() {
         entry.map(|row| row.name).chain([row.name])
     });
     let unread: Vec<_> = names.filter(|name| !reads(&all, name)).collect();
+    assert!(unread.is_empty(), "set and never looked at: {unread:?}");
+
+    // A name that several sections have says nothing without its section.
+    let full = config.names();
+    let last = |full: &str| full.rsplit('.').next().unwrap_or(full).to_owned();
+    let shared = full.iter().filter(|name| {
+        let same = full.iter().filter(|other| last(other) == last(name));
+        same.count() > 1
+    });
+    let unread: Vec<_> = shared
+        .filter(|name| {
+            let (section, own) = name.split_once('.').unwrap_or(("server", name));
+            !names_of(&all, section).any(|section| all.contains(&format!("{section}.{own}")))
+        })
+        .collect();
     assert!(unread.is_empty(), "set and never looked at: {unread:?}");
 }
 

@@ -93,6 +93,15 @@ fn nobody_is_told_what_to_show() {
 }
 
 #[test]
+fn nobody_is_told_what_to_show_over_a_web_socket_too() {
+    let site = Site::new(&[]);
+    let mut plain = site.socket("/topics/a", "", "");
+    let bytes = plain.stream.bytes(site.now());
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(text.contains("; send a token"), "{text}");
+}
+
+#[test]
 fn an_address_that_failed_too_often_is_told_how_long_to_wait() {
     let site = Site::new(&["auth.max_failures=1"]);
     let wrong = || site.get("/topics/a", "wrong");
@@ -121,4 +130,16 @@ fn a_member_without_a_name_is_told_to_choose_one() {
     push.hear();
     let answer = push.ask(&json!({ "ref": 1, "join": { "topic": "a", "member": "" } }));
     assert_eq!(answer["error"]["code"], "bad-member", "{answer}");
+}
+
+#[test]
+fn base64_that_is_none_is_told_which_there_is() {
+    let site = Site::new(&["auth.anonymous_subscribe=**", "auth.anonymous_publish=**"]);
+    let mut push = site.socket("/topics/a", "push.v1", "");
+    push.hear();
+    let event = json!({ "topic": "a", "data_base64": "A" });
+    let answer = push.ask(&json!({ "ref": 1, "publish": event }));
+    let message = answer["error"]["message"].as_str().unwrap();
+    let says = "standard base64 with padding is right";
+    assert!(message.contains(says), "{message}");
 }
