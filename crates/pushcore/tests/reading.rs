@@ -68,7 +68,7 @@ fn a_page_that_reaches_the_head_goes_on_behind_its_gaps() {
 }
 
 #[test]
-fn a_page_ends_where_a_lagging_reader_is_disconnected() {
+fn a_page_goes_on_where_a_lagging_reader_would_be_disconnected() {
     let hub = Hub::new(HubConfig::default(), 1, NOW);
     for _ in 0..3 {
         publish(&hub, "busy", "x");
@@ -87,5 +87,5 @@ fn a_page_ends_where_a_lagging_reader_is_disconnected() {
         ..SubscribeOptions::default()
     };
     let page = hub.history(options, Budget::default(), NOW).unwrap();
-    assert!(!page.up_to_date && page.events.is_empty());
+    assert!(page.up_to_date && page.events.len() == 3);
 }
