@@ -24,6 +24,7 @@ mod polling;
 mod protocol;
 mod proxies;
 mod publishing;
+mod push_js;
 mod quickstart;
 mod randomised;
 mod replay;
