@@ -7,10 +7,8 @@ use serde_json::{Value, json};
 use crate::support::PATIENCE;
 use crate::support::event_stream::EventStream;
 use crate::support::http::{Reply, Request};
-use crate::support::server::{self, Server, address_in};
+use crate::support::server::{self, SECRET, Server, address_in};
 use crate::support::web_socket::{WebSocket, handshake};
-
-const SECRET: &str = "auth.secret=a-secret-of-more-than-32-bytes-for-tests";
 
 /// The value of a metric, given with its labels.
 #[track_caller]

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use crate::support::devtools::DevTools;
 use crate::support::event_stream::EventStream;
 use crate::support::http::Request;
-use crate::support::server::Server;
-
-const SECRET: &str = "auth.secret=a-secret-of-more-than-32-bytes-for-tests";
+use crate::support::server::{SECRET, Server};
 
 #[test]
 fn a_page_speaks_to_its_own_server_alone() {

@@ -7,7 +7,7 @@ use crate::support::buffering::BufferingProxy;
 use crate::support::driver::Driver;
 use crate::support::event_stream::EventStream;
 use crate::support::http::Request;
-use crate::support::server::{Server, token};
+use crate::support::server::{SECRET, Server, token};
 
 /// A server, and a page of another site that follows it with push.js.
 struct Site {
@@ -199,8 +199,6 @@ fn the_browser_client_is_a_script() {
     );
     assert!(reply.text().contains("class Push "));
 }
-
-const SECRET: &str = "auth.secret=a-secret-of-more-than-32-bytes-for-tests";
 
 /// A token of `ann` that may do everything for so long.
 fn lasting(lifetime: &str) -> String {

@@ -11,9 +11,7 @@ use crate::support::PATIENCE;
 use crate::support::driver::Driver;
 use crate::support::foreign::Site;
 use crate::support::http::Request;
-use crate::support::server::{self, Server};
-
-const SECRET: &str = "auth.secret=a-secret-of-more-than-32-bytes-for-tests";
+use crate::support::server::{self, SECRET, Server};
 
 /// Opens the page in Chromium, which does what `with` names on an address of the site's server.
 fn open(site: &Site, with: &str, path: &str) -> Option<Driver> {

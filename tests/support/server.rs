@@ -203,6 +203,9 @@ impl Drop for Server {
     }
 }
 
+/// A setting by which a server has a key
+pub(crate) const SECRET: &str = "auth.secret=a-secret-of-more-than-32-bytes-for-tests";
+
 /// A token made as the guide says, by a server with this secret.
 pub(crate) fn token(secret: &str, grants: &[&str]) -> String {
     let made = Command::new(env!("CARGO_BIN_EXE_pushserver"))
